@@ -1,0 +1,19 @@
+package detectors
+
+// All returns the catalogue, sorted by name. A new detector is one more line.
+func All() []Detector {
+	return []Detector{
+		LevelShift,
+		Spike,
+	}
+}
+
+// Lookup finds a detector of the catalogue by its name.
+func Lookup(name string) (Detector, bool) {
+	for _, d := range All() {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return Detector{}, false
+}

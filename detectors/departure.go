@@ -1,0 +1,55 @@
+package detectors
+
+// departure follows a series out of its normal and back.
+type departure struct {
+	since   int64 // ms; first sample beyond the low threshold
+	back    int64 // ms; since when it is below the low threshold again
+	running bool  // beyond the low threshold, or not yet quiet since
+	sure    bool  // the score reached 1 in this departure
+	inside  bool  // back is set
+}
+
+// returnSeconds (and at least three samples) below the low threshold end a
+// departure that reached a score of 1.
+const returnSeconds = 120
+
+// lowThreshold is where a departure begins, below alarm, the standardised
+// residual at which the score is 1.
+func lowThreshold(alarm float64) float64 { return max(alarm/2, min(2.5, 0.7*alarm)) }
+
+// begins says whether the standardised residual s starts a departure.
+func (d *departure) begins(s, low float64) bool { return !d.running && s > low }
+
+// observe takes the next judged sample; since is the first departing sample
+// should one begin here.
+func (d *departure) observe(k tick, s, low, score float64, since int64) {
+	if s > low {
+		if !d.running {
+			*d = departure{since: since, running: true}
+		}
+		d.inside = false
+	} else if d.running {
+		if !d.inside {
+			d.inside, d.back = true, k.t
+		}
+		if !d.sure || k.t-d.back >= int64(1000*max(returnSeconds, gapSteps*k.usual)) {
+			*d = departure{}
+		}
+	}
+	if score >= 1 {
+		d.sure = true
+	}
+}
+
+// onset is the first departing sample, or 0 when no departure is sure.
+func (d *departure) onset() int64 {
+	if d.running && d.sure {
+		return d.since
+	}
+	return 0
+}
+
+func (d *departure) valid() bool {
+	in := func(t int64) bool { return t >= -maxTime && t <= maxTime }
+	return in(d.since) && in(d.back)
+}

@@ -1,0 +1,142 @@
+package detectors
+
+import "math"
+
+const (
+	// episodeRate is how many episodes a week the level is tracked to.
+	episodeRate = 7.0
+	logRate     = 0.8450980400142568 // log10 of it
+	// firstLevel is the level before any episode, in standard deviations.
+	firstLevel = 4.0
+	minLevel   = 1.0
+	maxLevel   = 1e12
+	// firstTail is the shape of the tail before any episode, and counts as much as firstTailCount episodes.
+	firstTail      = 0.35
+	firstTailCount = 5.0
+	maxTailCount   = 60.0
+	// maskedAbove: episodes rarer than once in 10^0.3 weeks teach the tail with maskedWeight only.
+	maskedAbove  = 0.3
+	maskedWeight = 0.2
+	// maskedMost: with as many in the time constant maskedMemory they are not rare but the habit of the series.
+	maskedMost   = 8.0
+	maskedMemory = 7 * 86400.0
+	// quietSeconds (and at least three samples) below the level end an episode.
+	quietSeconds = 3600.0
+	// forcedEnd is after how many quiet times an episode is cut.
+	forcedEnd = 4
+	// spacingMemory is the time constant in which the level gets used to another spacing of samples.
+	spacingMemory = 2 * 86400.0
+	// maxPeak bounds standardised residuals.
+	maxPeak = 1e30
+)
+
+// episodes turns a standardised residual s ≥ 0 into how rarely one like it
+// begins, by the peaks of declustered exceedances: a level u is tracked so that
+// seven episodes a week exceed it, the tail above u is Pareto with Hill's
+// estimate h of its shape:
+//
+//	log10(weeks between such episodes) = −log10(7) + log10(s/u)/h    above u
+//	                                   = −log10(7) − 3(1 − s/u)      below u
+//
+// Levels and tails are per time, not per sample. When samples come closer than
+// those that u was learnt from, the expected number of exceedances is taken to
+// grow in proportion until u has followed.
+type episodes struct {
+	level   float64 // u, in standard deviations
+	tail    float64 // Hill's estimate without its prior
+	count   float64 // episodes behind it, at most maxTailCount
+	spacing float64 // ln of the distance in seconds that u was learnt from
+	peak    float64 // the running episode's; 0 = none runs
+	opened  int64   // ms
+	above   int64   // ms; last sample above u
+	// masked is how many masked episodes there were, fading with time since maskedAt.
+	masked   float64
+	maskedAt int64 // ms
+	// exp is e to the power of expOf.
+	expOf, exp float64
+}
+
+func newEpisodes(lnDistance float64) episodes {
+	return episodes{level: firstLevel, tail: firstTail, spacing: lnDistance, exp: 1}
+}
+
+// shape is Hill's estimate drawn to its prior.
+func (e *episodes) shape() float64 {
+	return (e.tail*e.count + firstTail*firstTailCount) / (e.count + firstTailCount)
+}
+
+// weeks is log10 of the weeks between episodes that reach s.
+func (e *episodes) weeks(s float64) float64 {
+	if s > e.level {
+		return -logRate + math.Log10(s/e.level)/e.shape()
+	}
+	return -logRate - 3*(1-s/e.level)
+}
+
+// reach is the inverse of weeks; 0 where no s is that common.
+func (e *episodes) reach(w float64) float64 {
+	if w >= -logRate {
+		x := min(700, (w+logRate)*math.Ln10*e.shape())
+		if x != e.expOf { // rarely changes, and is half the cost of a sample
+			e.expOf, e.exp = x, math.Exp(x)
+		}
+		return min(maxPeak, e.level*e.exp)
+	}
+	return e.level * max(0, 1+(w+logRate)/3)
+}
+
+// crowding is log10 of how much denser samples come than those that the level
+// was learnt from.
+func (e *episodes) crowding(lnDistance float64) float64 {
+	return max(0, (e.spacing-lnDistance)/math.Ln10)
+}
+
+// learn takes the standardised residual s of the sample k; slow is the gain of
+// spacingMemory for its distance.
+func (e *episodes) learn(s float64, k tick, lnDistance, slow float64) {
+	quiet := int64(1000 * max(quietSeconds, gapSteps*k.usual))
+	if e.peak > 0 && (k.gap || k.t-e.above > quiet || k.t-e.opened > forcedEnd*quiet) {
+		e.close()
+	}
+	e.spacing += slow * (lnDistance - e.spacing)
+	e.level *= max(0.5, 1-e.rate()*episodeRate*k.dt/weekSeconds)
+	e.level = max(minLevel, e.level)
+	if s > e.level {
+		if e.peak == 0 {
+			e.opened = k.t
+		}
+		e.peak = max(e.peak, min(s, maxPeak))
+		e.above = k.t
+	}
+}
+
+// rate is how far one episode moves the level: fast at first.
+func (e *episodes) rate() float64 { return max(0.03, 0.5/(1+e.count)) }
+
+// close ends the running episode, if any, and learns from its peak.
+func (e *episodes) close() {
+	if e.peak == 0 {
+		return
+	}
+	w := 1.0
+	if e.weeks(e.peak) > maskedAbove {
+		e.masked = 1 + e.masked*math.Exp(-float64(e.opened-e.maskedAt)/(1000*maskedMemory))
+		e.maskedAt = e.opened
+		if e.masked < maskedMost {
+			w = maskedWeight
+		}
+	}
+	y := max(0, min(math.Log(e.peak/e.level), 4*e.shape()))
+	e.level = min(maxLevel, e.level*(1+e.rate()))
+	e.count = min(maxTailCount, e.count+1)
+	e.tail += w * (y - e.tail) / e.count
+	e.peak = 0
+}
+
+func (e *episodes) valid() bool {
+	in := func(v, least, most float64) bool { return v >= least && v <= most }
+	return in(e.level, minLevel, maxLevel) && in(e.tail, 0, 100) && in(e.count, 0, maxTailCount) &&
+		in(e.spacing, -50, 50) && in(e.peak, 0, maxPeak) &&
+		in(e.masked, 0, 1e6) && in(e.expOf, 0, 700) && in(e.exp, 1, math.MaxFloat64) && e.maskedAt >= -maxTime && e.maskedAt <= maxTime &&
+		e.opened >= -maxTime && e.opened <= maxTime && e.above >= -maxTime && e.above <= maxTime
+}

@@ -1,0 +1,31 @@
+package detectors
+
+import "strings"
+
+// String returns "", "spike" or "shift".
+func (k Kind) String() string {
+	switch k {
+	case KindSpike:
+		return "spike"
+	case KindShift:
+		return "shift"
+	}
+	return ""
+}
+
+// Strings returns the doubts in words, in a fixed order; nil without doubts.
+func (d Doubt) Strings() []string {
+	names := [...]string{
+		"warming up", "short history", "after a gap", "constant", "held", "partial", "inherited",
+	}
+	var out []string
+	for i, name := range names {
+		if d&(1<<i) != 0 {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// String returns the doubts in words, separated by commas.
+func (d Doubt) String() string { return strings.Join(d.Strings(), ", ") }

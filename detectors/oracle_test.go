@@ -1,0 +1,288 @@
+package detectors
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/stat"
+)
+
+// standardised makes s values of different tails.
+var standardised = map[string]func(r *rand.Rand) float64{
+	"gauss":  func(r *rand.Rand) float64 { return math.Abs(r.NormFloat64()) },
+	"pareto": func(r *rand.Rand) float64 { return math.Pow(r.Float64(), -0.4) },
+	"rare": func(r *rand.Rand) float64 {
+		if r.Float64() < 0.001 {
+			return 1000 * r.Float64()
+		}
+		return 0
+	},
+	"zero": func(*rand.Rand) float64 { return 0 },
+}
+
+// slowEpisodes is the calibrator by its definition: it cuts the whole history
+// into episodes, and takes level and tail from their list.
+func slowEpisodes(ticks []tick, s []float64) (level, shape float64, closed int) {
+	type episode struct {
+		peak          float64
+		opened, above int64
+	}
+	var list []episode // closed
+	var running *episode
+	var tails, weights []float64
+	level = firstLevel
+	logMasked := []int64{}
+	eta := func() float64 { return max(0.03, 0.5/(1+min(60, float64(len(list))))) }
+	hill := func() float64 {
+		h := firstTail
+		for i := range tails {
+			n := min(60, float64(i+1))
+			h = h*(1-weights[i]/n) + tails[i]*weights[i]/n
+		}
+		n := min(60, float64(len(tails)))
+		return (n*h + 5*firstTail) / (n + 5)
+	}
+	for i, k := range ticks {
+		quiet := int64(max(3600, 3*k.usual) * 1000)
+		if running != nil && (k.gap || k.t > running.above+quiet || k.t > running.opened+4*quiet) {
+			h := hill()
+			w := 1.0
+			if math.Log10(running.peak/level)/h-math.Log10(7) > 0.3 {
+				// How many masked ones there were lately, this one included.
+				recent := 1.0
+				at := running.opened
+				weight := 1.0
+				for j := len(logMasked) - 1; j >= 0; j-- {
+					weight *= math.Exp(-float64(at-logMasked[j]) / (7 * 86400e3))
+					at = logMasked[j]
+					recent += weight
+				}
+				logMasked = append(logMasked, running.opened)
+				if recent < maskedMost {
+					w = 0.2
+				}
+			}
+			tails = append(tails, max(0, min(math.Log(running.peak)-math.Log(level), 4*h)))
+			weights = append(weights, w)
+			level *= 1 + eta()
+			list = append(list, *running)
+			running = nil
+		}
+		level = max(1, level*(1-eta()*7*k.dt/(7*86400)))
+		if s[i] > level {
+			if running == nil {
+				running = &episode{opened: k.t}
+			}
+			running.peak = max(running.peak, s[i])
+			running.above = k.t
+		}
+	}
+	return level, hill(), len(list)
+}
+
+func TestEpisodesOracle(t *testing.T) {
+	for name, f := range standardised {
+		for _, n := range []int{1, 50, 3000, 40_000} {
+			for _, step := range []float64{15, 60, 3600} {
+				r := rand.New(rand.NewPCG(uint64(n), uint64(step)))
+				e := newEpisodes(math.Log(step))
+				ticks := make([]tick, n)
+				s := make([]float64, n)
+				at := int64(start)
+				for i := range ticks {
+					d := step
+					if r.IntN(500) == 0 {
+						d *= 10
+					}
+					at += int64(1000 * d)
+					ticks[i] = tick{t: at, dt: min(d, 3*step), usual: step, distance: d, gap: d > 3*step}
+					s[i] = f(r)
+					e.learn(s[i], ticks[i], math.Log(ticks[i].dt), gain(ticks[i].dt, spacingMemory))
+				}
+				level, shape, closed := slowEpisodes(ticks, s)
+				if !near(e.level, level, 1e-6) || !near(e.shape(), shape, 1e-6) || e.count != min(60, float64(closed)) {
+					t.Errorf("%s, %d samples at %g s: level %v, shape %v, %v episodes; the oracle has %v, %v, %d",
+						name, n, step, e.level, e.shape(), e.count, level, shape, closed)
+				}
+			}
+		}
+	}
+}
+
+func TestEpisodesInverse(t *testing.T) {
+	e := newEpisodes(0)
+	for _, w := range []float64{-3.8, -2, -1, -0.845, -0.5, 0, 0.6, 3, 12} {
+		if got := e.weeks(e.reach(w)); !near(got, w, 1e-9) {
+			t.Errorf("weeks(reach(%v)) = %v", w, got)
+		}
+	}
+	for _, span := range []float64{0.001, 0.1, 0.5, 1, 10, 100} {
+		terms := newScoring(mustBudget(t, "1 per 7d")).terms(span)
+		if got := terms.score(terms.need()); !near(got, 1, 1e-9) {
+			t.Errorf("span %v weeks: the score at need() is %v, want 1", span, got)
+		}
+	}
+}
+
+// TestEpisodeRate: on stationary input the level is exceeded about as often as
+// it is tracked to.
+func TestEpisodeRate(t *testing.T) {
+	for name, f := range standardised {
+		if name == "zero" || name == "rare" {
+			continue
+		}
+		r := rand.New(rand.NewPCG(5, 5))
+		e := newEpisodes(math.Log(60))
+		episodes, above := 0.0, false
+		const weeks = 40
+		for i := range weeks * 7 * 1440 {
+			at := int64(i) * 60_000
+			e.learn(f(r), tick{t: at, dt: 60, usual: 60, distance: 60}, math.Log(60), gain(60, spacingMemory))
+			if i > 4*7*1440 {
+				if e.peak > 0 && !above {
+					episodes++
+				}
+				above = e.peak > 0
+			}
+		}
+		if rate := episodes / (weeks - 4); rate < 0.7*episodeRate || rate > 1.4*episodeRate {
+			t.Errorf("%s: %.1f episodes a week, want about %v", name, rate, episodeRate)
+		}
+	}
+}
+
+// slowScale is the scale by its definition over the whole history.
+func slowScale(abs, dt []float64, tau float64, fast float64) (clipped, raw, quick float64) {
+	mean := func(x []float64, tau float64) float64 {
+		w := make([]float64, len(x))
+		left := 0.0 // time from sample i to now, in time constants
+		for i := len(x) - 1; i >= 0; i-- {
+			w[i] = (1 - math.Exp(-dt[i]/tau)) * math.Exp(-left)
+			left += dt[i] / tau
+		}
+		return stat.Mean(x, w)
+	}
+	bounded := make([]float64, 0, len(abs))
+	for i, a := range abs {
+		limit := math.Inf(1)
+		if i >= clipAfter {
+			limit = 4 * 1.2533 * max(mean(bounded, tau), 0.1*mean(abs[:i], tau), 0.3*mean(abs[:i], fast))
+		}
+		bounded = append(bounded, min(a, limit))
+	}
+	return mean(bounded, tau), mean(abs, tau), mean(abs, fast)
+}
+
+func TestScaleOracle(t *testing.T) {
+	for name, f := range standardised {
+		for _, n := range []int{1, 2, 40, 700} {
+			r := rand.New(rand.NewPCG(uint64(n), 2))
+			var s scale
+			var abs, dt []float64
+			for i := range n {
+				d := []float64{5, 60, 60, 180}[r.IntN(4)]
+				a := f(r)
+				limit := math.Inf(1)
+				if i >= clipAfter {
+					limit = clipSigmas * s.sigma(fastShare)
+				}
+				s.learn(a, limit, gain(d, 86400), gain(d, 7200))
+				abs, dt = append(abs, a), append(dt, d)
+			}
+			clipped, raw, quick := slowScale(abs, dt, 86400, 7200)
+			got, want := []float64{s.clipped, s.raw, s.fast}, []float64{clipped, raw, quick}
+			if !floats.EqualApprox(got, want, 1e-7*(1+raw)) {
+				t.Errorf("%s, %d samples: clipped, raw, fast = %v, the oracle has %v", name, n, got, want)
+			}
+		}
+	}
+}
+
+// TestScaleGauss: the scale of Gaussian residuals is their standard deviation.
+func TestScaleGauss(t *testing.T) {
+	f := noise(4, 0, 7)
+	var s scale
+	for range 20_000 {
+		s.learn(math.Abs(f(0)), clipSigmas*max(7, s.sigma(fastShare)), gain(60, 86400), gain(60, 7200))
+	}
+	if got := s.sigma(fastShare); !near(got, 7, 0.05) {
+		t.Errorf("scale = %v, want about 7", got)
+	}
+}
+
+// TestProfileOracle compares the profile with the day means of the whole
+// history, averaged over the days.
+func TestProfileOracle(t *testing.T) {
+	for _, step := range []time.Duration{5 * time.Second, time.Minute, 13 * time.Minute} {
+		c := newCalendar(96, 0.2, step)
+		var p profile
+		p.running.number = c.number(start)
+		f := daily(2, 100, 30, 5)
+		days := map[int64]map[int]*[2]float64{} // day → slot → sum, count
+		end := int64(start)
+		for _, x := range series(int(6*day/step), step, f) {
+			p.enter(c, x.t, start)
+			p.add(x.v, step.Seconds())
+			d, i := x.t/dayMs, int(x.t%dayMs/c.slot)
+			if days[d] == nil {
+				days[d] = map[int]*[2]float64{}
+			}
+			if days[d][i] == nil {
+				days[d][i] = &[2]float64{}
+			}
+			days[d][i][0] += x.v
+			days[d][i][1]++
+			end = x.t
+		}
+		p.enter(c, end+c.slot, start)
+		p.enter(c, end+3*c.slot, start)
+		for i := range c.slots {
+			want, n := 0.0, 0.0
+			for d := int64(start) / dayMs; d <= end/dayMs; d++ {
+				sum := days[d][i]
+				if sum == nil {
+					continue
+				}
+				n++
+				want += max(0.2, 1/n) * (sum[0]/sum[1] - want)
+			}
+			if got := float64(p.at[i]); !near(got, want, 1e-5) {
+				t.Errorf("step %v, slot %d of %d: %v, the oracle has %v", step, i, c.slots, got, want)
+			}
+		}
+	}
+}
+
+func TestCalendar(t *testing.T) {
+	for _, c := range []struct {
+		step  time.Duration
+		slots int
+		want  int
+	}{
+		{time.Minute, 96, 96}, {5 * time.Minute, 96, 96}, {15 * time.Minute, 96, 48}, {time.Hour, 96, 24}, {day, 96, 24}, {time.Second, 95, 90},
+	} {
+		if got := newCalendar(c.slots, 0.2, c.step).slots; got != c.want {
+			t.Errorf("step %v, %d slots wished: got %d, want %d", c.step, c.slots, got, c.want)
+		}
+	}
+	c := newCalendar(96, 0.2, time.Minute)
+	if c.number(-1) != -1 || c.index(-1) != 95 {
+		t.Errorf("the slot before 1970 has number %d and index %d, want -1 and 95", c.number(-1), c.index(c.number(-1)))
+	}
+	var p profile
+	for i := range 96 {
+		p.at[i] = float32(i)
+		p.known[i/32] |= 1 << (i % 32)
+	}
+	for _, x := range []struct {
+		at   time.Duration
+		want float64
+	}{{7*time.Minute + 30*time.Second, 0}, {15 * time.Minute, 0.5}, {22*time.Minute + 30*time.Second, 1}, {0, 47.5}} {
+		if got, _, _ := p.value(c, x.at.Milliseconds()); !near(got, x.want, 1e-9) {
+			t.Errorf("profile at %v = %v, want %v", x.at, got, x.want)
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package detectors
+
+import "math"
+
+// scoring turns log10 of weeks between episodes into scores for one budget.
+type scoring struct {
+	period float64 // the budget's, in weeks
+}
+
+func newScoring(b Budget) scoring { return scoring{period: b.Period().Seconds() / weekSeconds} }
+
+// leastSpan is the shortest history that a score is relative to, in weeks: with
+// less, every small record of the first minutes would be a once-per-span event.
+const leastSpan = 1.0 / 7
+
+// terms are the figures of the scoring for one sample.
+type terms struct {
+	goal  float64 // log10 of the weeks at which the score is 1
+	sure  float64 // log10 of the weeks up to which the history is evidence
+	short bool    // less history than the budget's period
+}
+
+func (j scoring) terms(span float64) terms {
+	if span >= j.period {
+		return terms{goal: math.Log10(j.period), sure: math.Log10(span) + 1}
+	}
+	span = max(span, 1e-9)
+	return terms{
+		goal:  math.Log10(min(j.period, max(span, leastSpan))),
+		sure:  math.Log10(span) + 1,
+		short: true,
+	}
+}
+
+// score is 1 at the goal and 1 more for each factor of ten. Beyond ten times
+// the observed span the rarity is extrapolation: it still rises, but only
+// logarithmically.
+func (m terms) score(w float64) float64 {
+	if w > m.sure {
+		w = m.sure + math.Log10(1+w-m.sure)
+	}
+	return 1 + w - m.goal
+}
+
+// need is log10 of the weeks at which the score is 1.
+func (m terms) need() float64 {
+	if m.goal <= m.sure {
+		return m.goal
+	}
+	return m.sure + math.Pow(10, m.goal-m.sure) - 1
+}
+
+// firstChange is the score of the first change of a series that was constant
+// for span weeks: as rare as once in that span.
+func (j scoring) firstChange(span float64) float64 {
+	return 1 + max(0, math.Log10(span/j.period))
+}
