@@ -1,0 +1,137 @@
+package change
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/foreshock/foreshock/internal/topology"
+	"github.com/foreshock/foreshock/internal/yamlfile"
+)
+
+// MaxBody is the size of a posted change in bytes, at most.
+const MaxBody = 64 << 10
+
+// ahead is how far the clock of whoever posts may be before ours.
+const ahead = 5 * time.Minute
+
+const maxFields = 100
+
+var bodyFields = []string{"service", "kind", "from", "to", "title", "time", "id"}
+
+// Decode reads one change from a JSON object, the body of POST /api/v1/changes:
+//
+//	{"service": "checkout", "namespace": "shop", "kind": "deploy", "from": "1.4.2", "to": "1.5.0", "title": "…", "time": "2026-06-18T14:59:30Z", "id": "4711"}
+//
+// service is the service's own name, the last identity label; the other
+// identity labels are fields as well. Only service is needed: kind is deploy,
+// time is now and id a hash of the content where they are left out. All values
+// are strings. Unknown and repeated fields, a body above [MaxBody], and a time
+// in the future or before what is kept are errors.
+func Decode(r io.Reader, id topology.Identity, now time.Time) (Change, error) {
+	data, err := io.ReadAll(io.LimitReader(r, MaxBody+1))
+	if err != nil {
+		return Change{}, fmt.Errorf("read the body: %w", err)
+	}
+	if len(data) > MaxBody {
+		return Change{}, fmt.Errorf("the body is larger than %d bytes", MaxBody)
+	}
+	fields, err := object(data)
+	if err != nil {
+		return Change{}, err
+	}
+	values, own := map[string]string{}, map[string]string{}
+	for _, f := range fields {
+		if slices.Contains(bodyFields[1:], f.name) {
+			own[f.name] = f.value
+			continue
+		}
+		label, ok := id.Label(f.name, "service")
+		if !ok {
+			return Change{}, unknown(f.name, id)
+		}
+		if _, twice := values[label]; twice {
+			return Change{}, fmt.Errorf("field %q: the label %q has a value already", f.name, label)
+		}
+		values[label] = f.value
+	}
+	c := Change{ID: own["id"], Time: now, Service: id.OfMap(values), Kind: own["kind"], From: own["from"], To: own["to"], Title: own["title"]}
+	if c.Service == "" {
+		return Change{}, errors.New(`the change has no service: send {"service": "…", …}`)
+	}
+	if text, ok := own["time"]; ok {
+		if c.Time, err = parseTime(text); err != nil {
+			return Change{}, err
+		}
+		if c.Time.Sub(now) > ahead {
+			return Change{}, fmt.Errorf("time: %s lies in the future (it is %s): post a change when it happens", text, now.UTC().Format(time.RFC3339))
+		}
+		if now.Sub(c.Time) > MaxAge {
+			return Change{}, fmt.Errorf("time: %s is too old: changes are kept for %d days", text, MaxAge/(24*time.Hour))
+		}
+	}
+	return c.complete()
+}
+
+func unknown(name string, id topology.Identity) error {
+	known := slices.Clone(bodyFields)
+	for _, n := range id.Names() {
+		if !slices.Contains(known, n) {
+			known = append(known, n)
+		}
+	}
+	return errors.New(yamlfile.Unknown("field", name, known))
+}
+
+type field struct{ name, value string }
+
+// object reads a JSON object of strings, in its order.
+func object(data []byte) ([]field, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	fail := func(err error) error {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return errors.New("the JSON ends too early: send one object")
+		}
+		return fmt.Errorf("invalid JSON at byte %d: %w", dec.InputOffset(), err)
+	}
+	token, err := dec.Token()
+	if err != nil {
+		return nil, fail(err)
+	}
+	if token != json.Delim('{') {
+		return nil, errors.New(`want one JSON object: {"service": "…", …}`)
+	}
+	var out []field
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, fail(err)
+		}
+		value, err := dec.Token()
+		if err != nil {
+			return nil, fail(err)
+		}
+		f := field{name: name.(string)}
+		var ok bool
+		if f.value, ok = value.(string); !ok {
+			return nil, fmt.Errorf("field %q: want a text in quotes", f.name)
+		}
+		if slices.ContainsFunc(out, func(o field) bool { return o.name == f.name }) {
+			return nil, fmt.Errorf("field %q stands twice", f.name)
+		}
+		if out = append(out, f); len(out) > maxFields {
+			return nil, fmt.Errorf("more than %d fields", maxFields)
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, fail(err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more follows after the object: send one change at a time")
+	}
+	return out, nil
+}

@@ -1,0 +1,185 @@
+package topology
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+)
+
+// Graph is the dependency graph at one time. It does not change; its methods
+// may be called on a nil Graph, which knows no service.
+type Graph struct {
+	names   []Service // sorted
+	nodes   []Node
+	index   map[Service]int
+	callees [][]Edge // by caller, sorted by callee
+	callers [][]Edge // by callee, sorted by caller
+	edges   []Edge   // sorted by caller, callee
+}
+
+// NewGraph makes a graph. Services that only edges name are added; edges of a
+// service to itself and edges without an end are left out. What is given of one
+// service, or of one edge, several times is merged: any flag counts, of rates
+// the newest. The order of nodes and edges does not matter.
+func NewGraph(nodes []Node, edges []Edge) *Graph {
+	by := make(map[Service]Node, len(nodes))
+	for _, n := range nodes {
+		if n.Service == "" {
+			continue
+		}
+		if old, ok := by[n.Service]; ok {
+			n = mergeNodes(old, n)
+		}
+		by[n.Service] = n
+	}
+	unique := make(map[[2]Service]Edge, len(edges))
+	for _, e := range edges {
+		if e.Caller == "" || e.Callee == "" || e.Caller == e.Callee {
+			continue
+		}
+		if math.IsNaN(e.Rate) {
+			e.Rate = 0
+		}
+		k := [2]Service{e.Caller, e.Callee}
+		if old, ok := unique[k]; ok {
+			e = mergeEdges(old, e)
+		}
+		unique[k] = e
+		for _, s := range k {
+			if _, ok := by[s]; !ok {
+				by[s] = Node{Service: s}
+			}
+		}
+	}
+	g := &Graph{names: slices.Sorted(maps.Keys(by)), index: make(map[Service]int, len(by)), nodes: make([]Node, 0, len(by))}
+	for i, s := range g.names {
+		g.index[s] = i
+		g.nodes = append(g.nodes, by[s])
+	}
+	g.edges = slices.SortedFunc(maps.Values(unique), compareEdges)
+	g.callees, g.callers = make([][]Edge, len(by)), make([][]Edge, len(by))
+	for _, e := range g.edges {
+		from, to := g.index[e.Caller], g.index[e.Callee]
+		g.callees[from] = append(g.callees[from], e)
+		g.callers[to] = append(g.callers[to], e)
+	}
+	return g
+}
+
+func compareEdges(a, b Edge) int {
+	return cmp.Or(cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee))
+}
+
+// mergeNodes joins two descriptions of a service; the result does not depend
+// on which came first.
+func mergeNodes(a, b Node) Node {
+	return Node{
+		Service: a.Service, Entry: a.Entry || b.Entry, Internal: a.Internal || b.Internal, Critical: a.Critical || b.Critical,
+		Owner: either(a.Owner, b.Owner), Runbook: either(a.Runbook, b.Runbook), Declared: a.Declared || b.Declared,
+	}
+}
+
+// either returns the text that is there, of two the first in order.
+func either(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return min(a, b)
+}
+
+func mergeEdges(a, b Edge) Edge {
+	out := a
+	switch c := a.Seen.Compare(b.Seen); {
+	case c < 0:
+		out = b
+	case c == 0:
+		out.Rate = max(a.Rate, b.Rate)
+	}
+	out.Declared = a.Declared || b.Declared
+	return out
+}
+
+func (g *Graph) at(s Service) (int, bool) {
+	if g == nil {
+		return 0, false
+	}
+	i, ok := g.index[s]
+	return i, ok
+}
+
+// Services returns all services, sorted.
+func (g *Graph) Services() []Service {
+	if g == nil {
+		return nil
+	}
+	return slices.Clone(g.names)
+}
+
+// Edges returns all edges, sorted by caller and callee.
+func (g *Graph) Edges() []Edge {
+	if g == nil {
+		return nil
+	}
+	return slices.Clone(g.edges)
+}
+
+// Node returns what is known of a service.
+func (g *Graph) Node(s Service) (Node, bool) {
+	i, ok := g.at(s)
+	if !ok {
+		return Node{}, false
+	}
+	return g.nodes[i], true
+}
+
+// Nodes returns what is known of all services, sorted by service.
+func (g *Graph) Nodes() []Node {
+	if g == nil {
+		return nil
+	}
+	return slices.Clone(g.nodes)
+}
+
+// Callees returns the edges to the services that s calls, sorted by callee.
+func (g *Graph) Callees(s Service) []Edge {
+	i, ok := g.at(s)
+	if !ok {
+		return nil
+	}
+	return slices.Clone(g.callees[i])
+}
+
+// Callers returns the edges from the services that call s, sorted by caller.
+func (g *Graph) Callers(s Service) []Edge {
+	i, ok := g.at(s)
+	if !ok {
+		return nil
+	}
+	return slices.Clone(g.callers[i])
+}
+
+// Connected reports whether one of the two services calls the other.
+func (g *Graph) Connected(a, b Service) bool {
+	return g.calls(a, b) || g.calls(b, a)
+}
+
+func (g *Graph) calls(caller, callee Service) bool {
+	i, ok := g.at(caller)
+	if !ok {
+		return false
+	}
+	_, found := slices.BinarySearchFunc(g.callees[i], callee, func(e Edge, s Service) int { return cmp.Compare(e.Callee, s) })
+	return found
+}
+
+// IsEntry reports whether the users of s are people: it is declared so, or it
+// has known callees and no known callers and is not declared as internal.
+func (g *Graph) IsEntry(s Service) bool {
+	i, ok := g.at(s)
+	if !ok {
+		return false
+	}
+	n := g.nodes[i]
+	return n.Entry || !n.Internal && len(g.callees[i]) > 0 && len(g.callers[i]) == 0
+}
