@@ -1,0 +1,425 @@
+package incident
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/foreshock/foreshock/internal/change"
+	"github.com/foreshock/foreshock/internal/topology"
+)
+
+// Mode says what may be sent at all.
+type Mode string
+
+const (
+	ModeShadow Mode = "shadow" // decide as in page mode; the caller sends nothing
+	ModeTicket Mode = "ticket" // tickets only
+	ModePage   Mode = "page"
+)
+
+// Options of a correlator. All durations must be more than zero, except Wait.
+type Options struct {
+	Mode     Mode
+	Interval time.Duration // distance of two steps; onsets nearer than two of them count as equal
+	Settle   time.Duration // how long the first notification waits for the cause to become stable
+	Hold     time.Duration // how long after the last evidence an incident is over
+	Wait     time.Duration // further wait before opening: a replica's position × 15 s
+	// ChangeWindow is how long before the first departure a change may lie to
+	// be looked at; 0 means 30 minutes.
+	ChangeWindow time.Duration
+	// MaxOpen bounds the incidents in memory, open and forming; 0 means 1,000.
+	MaxOpen int
+	// Rank orders the services of an incident; nil means [BlameFlow].
+	Rank Ranker
+	// Labels makes the identity labels of a service.
+	Labels func(topology.Service) map[string]string
+}
+
+// longest is how long one incident may last, after law 3: then the present
+// level is taken as the new one.
+const longest = 24 * time.Hour
+
+// Correlator keeps what was observed and the incidents made of it. It is not
+// safe for concurrent use.
+type Correlator struct {
+	o       Options
+	tracks  map[seriesKey]*track
+	alerts  map[string]Alert // firing now, by [Alert.key]
+	open    []*thread        // forming and open, oldest first
+	changes []change.Change
+	refused int
+}
+
+// thread is an incident with what is needed to carry it on.
+type thread struct {
+	Incident
+	keys     map[seriesKey]bool // series that are or were part of it
+	alerts   map[string]Alert   // alerts that are or were part of it
+	services map[topology.Service]bool
+	wants    Severity  // what the evidence asks for now
+	since    time.Time // since when it has asked for at least a ticket
+	sincePg  time.Time // since when it has asked for a page
+}
+
+// New makes a correlator.
+func New(o Options) (*Correlator, error) {
+	switch o.Mode {
+	case ModeShadow, ModeTicket, ModePage:
+	default:
+		return nil, fmt.Errorf("incidents: mode %q: want shadow, ticket or page", o.Mode)
+	}
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{{"interval", o.Interval}, {"settle", o.Settle}, {"hold", o.Hold}} {
+		if d.d <= 0 {
+			return nil, fmt.Errorf("incidents: %s is %s: it must be more than zero", d.name, d.d)
+		}
+	}
+	if o.ChangeWindow == 0 {
+		o.ChangeWindow = 30 * time.Minute
+	}
+	if o.MaxOpen == 0 {
+		o.MaxOpen = 1000
+	}
+	if o.Rank == nil {
+		o.Rank = BlameFlow
+	}
+	if o.Labels == nil {
+		o.Labels = func(s topology.Service) map[string]string { return map[string]string{"service": string(s)} }
+	}
+	return &Correlator{o: o, tracks: map[seriesKey]*track{}, alerts: map[string]Alert{}}, nil
+}
+
+// Refused returns how many incidents were not formed because MaxOpen was reached.
+func (c *Correlator) Refused() int { return c.refused }
+
+// Opening reports whether the next step may open an incident, so that the
+// caller can first ask what other replicas have open.
+func (c *Correlator) Opening(now time.Time) bool {
+	for _, t := range c.open {
+		if t.State == Forming && t.wants != None && now.Add(c.o.Interval).Sub(t.since) >= c.o.Settle+c.o.Wait {
+			return true
+		}
+	}
+	return false
+}
+
+// Step takes in what was observed by now and returns what follows. Calls must
+// have ascending times.
+func (c *Correlator) Step(now time.Time, in Input) Output {
+	c.observe(now, in)
+	c.gather(now, in.Graph)
+	var out Output
+	kept := c.open[:0]
+	for _, t := range c.open {
+		c.judge(now, t, in)
+		if t.State == Forming && t.Last.Add(c.o.Hold).Before(now) {
+			c.drop(t) // never asked for anything
+			continue
+		}
+		c.resolve(now, t, in)
+		if t.State != Resolved {
+			kept = append(kept, t)
+		} else {
+			c.drop(t)
+			out.Holds = append(out.Holds, c.releases(t)...)
+		}
+		out.Incidents = append(out.Incidents, t.snapshot())
+	}
+	clear(c.open[len(kept):])
+	c.open = kept
+	out.Holds = append(out.Holds, c.holds()...)
+	return out
+}
+
+// observe takes in readings, alerts and changes.
+func (c *Correlator) observe(now time.Time, in Input) {
+	for _, r := range in.Readings {
+		k := seriesKey{r.Rule, r.Series}
+		t := c.tracks[k]
+		if t == nil {
+			t = &track{key: k}
+			c.tracks[k] = t
+		}
+		if !r.Time.Before(t.last.Time) {
+			t.observe(r)
+		}
+	}
+	for k, t := range c.tracks {
+		if t.anomaly == nil && now.Sub(t.last.Time) > longest {
+			delete(c.tracks, k)
+		}
+	}
+	clear(c.alerts)
+	for _, a := range in.Alerts {
+		c.alerts[a.key()] = a
+	}
+	for _, ch := range in.Changes {
+		at := func(o change.Change) bool { return o.ID == ch.ID }
+		if !slices.ContainsFunc(c.changes, at) {
+			c.changes = append(c.changes, ch)
+		}
+	}
+	slices.SortFunc(c.changes, func(a, b change.Change) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
+	})
+	c.changes = slices.DeleteFunc(c.changes, func(ch change.Change) bool {
+		return now.Sub(ch.Time) > longest+c.o.ChangeWindow
+	})
+}
+
+// gather assigns running anomalies and firing alerts to incidents: services
+// with evidence, and those of open incidents, that are connected belong together.
+func (c *Correlator) gather(now time.Time, g *topology.Graph) {
+	active := map[topology.Service]bool{}
+	bySvc := map[topology.Service][]*track{}
+	for _, t := range c.tracks {
+		if t.running() {
+			active[t.last.Service] = true
+			bySvc[t.last.Service] = append(bySvc[t.last.Service], t)
+		}
+	}
+	alertsOf := map[topology.Service][]Alert{}
+	for _, a := range c.alerts {
+		active[a.Service] = true
+		alertsOf[a.Service] = append(alertsOf[a.Service], a)
+	}
+	for _, t := range c.open {
+		for s := range t.services {
+			active[s] = true
+		}
+	}
+	for _, group := range g.Components(slices.Sorted(maps.Keys(active))) {
+		t := c.threadOf(now, group)
+		for _, s := range group {
+			for _, tr := range bySvc[s] {
+				t = c.ensure(t, tr.anomaly.Onset)
+				if t == nil {
+					break
+				}
+				t.join(tr)
+				if c.replaced(now, tr) {
+					tr.anomaly.End = tr.last.Time
+					continue
+				}
+				// It runs until a reading says otherwise: missing data resolve nothing.
+				t.Last = now
+			}
+			for _, a := range alertsOf[s] {
+				t = c.ensure(t, a.Since)
+				if t == nil {
+					break
+				}
+				t.alerts[a.key()] = a
+				t.services[a.Service] = true
+				t.Last = now
+			}
+		}
+	}
+	slices.SortFunc(c.open, func(a, b *thread) int {
+		return cmp.Or(a.Onset.Compare(b.Onset), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// replaced reports whether a silent series is one of several that the rule has
+// for the service, and another one reports that all is well: then a member of
+// the group is gone (a pod of the rolled back version), not its data.
+func (c *Correlator) replaced(now time.Time, silent *track) bool {
+	if now.Sub(silent.last.Time) <= c.o.Hold {
+		return false
+	}
+	for _, t := range c.tracks {
+		if t.key.rule == silent.key.rule && t.last.Service == silent.last.Service &&
+			t.last.Time.After(silent.last.Time.Add(c.o.Hold)) && !t.running() {
+			return true
+		}
+	}
+	return false
+}
+
+// threadOf returns the incident that the group of services belongs to, or nil.
+// Where the group connects several, they become one: the one that was sent
+// first, or else the oldest, goes on.
+func (c *Correlator) threadOf(now time.Time, group []topology.Service) *thread {
+	var found []*thread
+	for _, t := range c.open {
+		if t.State == Resolved {
+			continue
+		}
+		if slices.ContainsFunc(group, func(s topology.Service) bool { return t.services[s] }) {
+			found = append(found, t)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(found, func(a, b *thread) int {
+		if sa, sb := len(a.Sent) > 0, len(b.Sent) > 0; sa != sb {
+			if sa {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(a.Opened.Compare(b.Opened), a.Onset.Compare(b.Onset), cmp.Compare(a.ID, b.ID))
+	})
+	first := found[0]
+	for _, t := range found[1:] {
+		first.absorb(t)
+		first.note(now, "joined by incident "+t.ID+": they turned out to be one")
+		t.end(now, "merged into "+first.ID)
+		if len(t.Sent) == 0 {
+			c.open = slices.DeleteFunc(c.open, func(o *thread) bool { return o == t })
+		}
+	}
+	return first
+}
+
+// ensure makes a new incident where there is none; nil when there are too many.
+func (c *Correlator) ensure(t *thread, onset time.Time) *thread {
+	if t != nil {
+		return t
+	}
+	if len(c.open) >= c.o.MaxOpen {
+		c.refused++
+		return nil
+	}
+	t = &thread{
+		Incident: Incident{State: Forming, Onset: onset},
+		keys:     map[seriesKey]bool{}, alerts: map[string]Alert{}, services: map[topology.Service]bool{},
+	}
+	c.open = append(c.open, t)
+	return t
+}
+
+func (t *thread) join(tr *track) {
+	t.keys[tr.key] = true
+	t.services[tr.last.Service] = true
+}
+
+func (t *thread) absorb(o *thread) {
+	maps.Copy(t.keys, o.keys)
+	maps.Copy(t.alerts, o.alerts)
+	maps.Copy(t.services, o.services)
+	t.Last = later(t.Last, o.Last)
+}
+
+func (t *thread) end(now time.Time, why string) {
+	t.State, t.Resolved, t.Why = Resolved, now, why
+	t.note(now, "resolved: "+why)
+}
+
+// resolve ends an incident that is over: quiet for the hold, closed by an
+// operator, or lasting so long that its level is the new one.
+func (c *Correlator) resolve(now time.Time, t *thread, in Input) {
+	if t.State != Open {
+		return
+	}
+	for _, a := range in.Acts {
+		if a.Incident != t.ID {
+			continue
+		}
+		switch a.Kind {
+		case "accept":
+			t.end(now, WhyNewLevel)
+		case "false":
+			t.end(now, WhyFalse)
+		case "close":
+			t.end(now, WhyClosed)
+		}
+		return
+	}
+	switch {
+	case now.Sub(t.Opened) >= longest:
+		t.end(now, WhyNewLevel)
+	case now.Sub(t.Last) >= c.o.Hold:
+		t.end(now, WhyQuiet)
+	}
+}
+
+// Reasons why an incident was resolved.
+const (
+	WhyQuiet    = "quiet"
+	WhyNewLevel = "new level"
+	WhyFalse    = "marked as false"
+	WhyClosed   = "closed by an operator"
+)
+
+// drop forgets the anomalies of an incident that ended. One that still runs
+// (new level, closed) is forgotten as well: it was accepted.
+func (c *Correlator) drop(t *thread) {
+	for k := range t.keys {
+		if tr := c.tracks[k]; tr != nil {
+			tr.anomaly = nil
+		}
+	}
+}
+
+// holds asks that no series of a service in a sent incident learns.
+func (c *Correlator) holds() []Hold {
+	since := map[topology.Service]time.Time{}
+	for _, t := range c.open {
+		if t.State != Open {
+			continue
+		}
+		for s := range t.services {
+			if o, ok := since[s]; !ok || t.Onset.Before(o) {
+				since[s] = t.Onset
+			}
+		}
+	}
+	if len(since) == 0 {
+		return nil
+	}
+	var out []Hold
+	for k, tr := range c.tracks {
+		if o, ok := since[tr.last.Service]; ok {
+			out = append(out, Hold{Rule: k.rule, Series: k.series, Since: o})
+		}
+	}
+	slices.SortFunc(out, func(a, b Hold) int { return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Series, b.Series)) })
+	return out
+}
+
+// releases ends the holds of a resolved incident; those of an accepted level
+// say so.
+func (c *Correlator) releases(t *thread) []Hold {
+	if t.Why != WhyNewLevel && t.Why != WhyFalse {
+		return nil
+	}
+	var out []Hold
+	for _, k := range slices.SortedFunc(maps.Keys(t.keys), func(a, b seriesKey) int {
+		return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.series, b.series))
+	}) {
+		out = append(out, Hold{Rule: k.rule, Series: k.series, Accept: true})
+	}
+	return out
+}
+
+// identify names a new incident by what it is made of, so that the same input
+// gives the same name.
+func identify(onset time.Time, s topology.Service) string {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d/%s", onset.UnixMilli(), s)
+	return "fs-" + strconv.FormatUint(h.Sum64(), 36)
+}
+
+func (a Alert) key() string {
+	h := fnv.New64a()
+	for _, k := range slices.Sorted(maps.Keys(a.Labels)) {
+		fmt.Fprintf(h, "%q=%q,", k, a.Labels[k])
+	}
+	return fmt.Sprintf("%s/%s/%016x", a.Name, a.Service, h.Sum64())
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,157 @@
+package incident
+
+import (
+	"math"
+	"time"
+
+	"github.com/foreshock/foreshock/internal/topology"
+)
+
+// maxTrail bounds the verdicts kept per anomaly; a longer one is thinned to every second point.
+const maxTrail = 240
+
+// seriesKey names one series of one rule.
+type seriesKey struct{ rule, series string }
+
+func (k seriesKey) less(o seriesKey) bool {
+	if k.rule != o.rule {
+		return k.rule < o.rule
+	}
+	return k.series < o.series
+}
+
+// track is what the correlator knows of a series. Only series that belong to a
+// service with evidence, or that depart, need one of their own: the others are
+// remembered by their newest reading alone.
+type track struct {
+	key     seriesKey
+	last    Reading
+	anomaly *Anomaly // running, or ended and still part of an open incident; nil when normal
+}
+
+// observe takes a reading into the track. A reading without a score (warming
+// up, gap) neither starts nor ends anything.
+func (t *track) observe(r Reading) {
+	t.last = r
+	switch {
+	case r.Anomalous:
+		onset := r.Onset
+		if onset.IsZero() || onset.After(r.Time) {
+			onset = r.Time
+		}
+		if t.anomaly == nil {
+			t.anomaly = &Anomaly{
+				Rule: r.Rule, Series: r.Series, Service: r.Service, Signal: r.Signal,
+				Kind: r.Kind, Up: r.Up, Onset: onset, Unit: r.Unit,
+				Value: r.Value, Expected: r.Expected, Score: r.Score,
+			}
+		}
+		a := t.anomaly
+		a.End = time.Time{}
+		a.Unsure, a.Doubts = r.Unsure, r.Doubts
+		if worse(r, a) {
+			a.Value, a.Expected, a.Up = r.Value, r.Expected, r.Up
+		}
+		a.Score = math.Max(a.Score, r.Score)
+		if r.Kind != "" {
+			a.Kind = r.Kind
+		}
+	case t.anomaly != nil && t.anomaly.End.IsZero() && !math.IsNaN(r.Score):
+		t.anomaly.End = r.Time
+	}
+	if t.anomaly != nil {
+		t.anomaly.Trail = appendPoint(t.anomaly.Trail, Point{
+			Time: r.Time, Value: r.Value, Expected: r.Expected, Lower: r.Lower, Upper: r.Upper, Score: r.Score,
+		})
+	}
+}
+
+// worse reports whether the reading departs further than the anomaly's worst so far.
+func worse(r Reading, a *Anomaly) bool {
+	return math.Abs(r.Value-r.Expected) > math.Abs(a.Value-a.Expected)
+}
+
+// appendPoint adds a point and thins a full trail into new memory, since
+// readers of earlier outputs may still hold the old one.
+func appendPoint(trail []Point, p Point) []Point {
+	if len(trail) < maxTrail {
+		return append(trail, p)
+	}
+	thin := make([]Point, 0, maxTrail)
+	for i := 0; i < len(trail); i += 2 {
+		thin = append(thin, trail[i])
+	}
+	return append(thin, p)
+}
+
+func (t *track) running() bool { return t.anomaly != nil && t.anomaly.End.IsZero() }
+
+// ratio is how many times larger (or smaller) than expected the worst value
+// is, bounded to [1, 1000]; a value where nothing was expected counts as 1000.
+func (a *Anomaly) ratio() float64 {
+	v, e := math.Abs(a.Value), math.Abs(a.Expected)
+	if !a.Up {
+		v, e = e, v
+	}
+	switch {
+	case math.IsNaN(v) || math.IsNaN(e):
+		return 1
+	case e <= 0 || v/e > 1000:
+		return 1000
+	}
+	return math.Max(1, v/e)
+}
+
+// evidence is all that speaks of trouble at one service in one incident.
+type evidence struct {
+	service   topology.Service
+	anomalies []*Anomaly // running or ended, in order of onset
+	alerts    []Alert
+	onset     time.Time // earliest of all
+	score     float64   // largest score of an anomaly; an alert of the team's own counts as certain
+}
+
+// alertScore is the score that a firing alert of the team's own stands for.
+const alertScore = 4
+
+func (e *evidence) add(a *Anomaly) {
+	e.anomalies = append(e.anomalies, a)
+	e.score = math.Max(e.score, a.Score)
+	e.began(a.Onset)
+}
+
+func (e *evidence) addAlert(a Alert) {
+	e.alerts = append(e.alerts, a)
+	e.score = math.Max(e.score, alertScore)
+	if len(e.anomalies) == 0 {
+		// An alert's clock starts after its range and its `for`; an anomaly's
+		// onset is nearer to the truth where there is one.
+		e.began(a.Since)
+	}
+}
+
+func (e *evidence) began(t time.Time) {
+	if e.onset.IsZero() || t.Before(e.onset) {
+		e.onset = t
+	}
+}
+
+// find returns the strongest anomaly that satisfies the test.
+func (e *evidence) find(test func(*Anomaly) bool) *Anomaly {
+	var best *Anomaly
+	for _, a := range e.anomalies {
+		if test(a) && (best == nil || a.Score > best.Score) {
+			best = a
+		}
+	}
+	return best
+}
+
+// symptom: what a caller of the service feels.
+func symptom(a *Anomaly) bool { return (a.Signal == Latency || a.Signal == Errors) && a.Up }
+
+// demand: more is asked of the service than usual.
+func demand(a *Anomaly) bool { return a.Signal == Traffic && a.Up }
+
+// internal: the use of a resource or the work that the service itself does.
+func internal(a *Anomaly) bool { return a.Signal == Saturation && a.Up }

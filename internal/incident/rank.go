@@ -1,0 +1,326 @@
+package incident
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/foreshock/foreshock/internal/change"
+	"github.com/foreshock/foreshock/internal/topology"
+)
+
+// Case is what a ranker is given: the evidence of one incident.
+type Case struct {
+	evidence []*evidence // in order of onset
+	graph    *topology.Graph
+	changes  []change.Change // within the window before the onset, oldest first
+	slack    time.Duration   // onsets nearer than this count as equal
+}
+
+// Ranker orders the services of an incident by how much of the trouble they explain.
+type Ranker func(Case) []Candidate
+
+// Shares of the blame that a service hands on or keeps. They say which
+// explanation wins where several are possible; none is fitted to a data set.
+const (
+	// A callee in trouble explains its caller's symptoms almost entirely.
+	toCallees = 0.9
+	// Work of its own that rose (rows read, CPU) and that the number of
+	// requests does not explain stays.
+	keepsOwnWork = 0.75
+	// More requests than usual explain the symptoms of the service that gets them.
+	toDemand = 0.8
+	// A service that asks more of its callees than it is asked, after it was changed.
+	keepsAmplifying = 0.8
+	// A change just before, on a service whose trouble others explain as well.
+	keepsChanged = 0.3
+	// A caller whose own work rose explains the load on what it calls.
+	toHeavyCaller = 0.85
+	// Where a later onset than the caller's speaks against a callee.
+	tooLate = 0.2
+	// How much the most expected values may differ to be called comparable.
+	comparable = 0.5
+	rounds     = 60
+)
+
+// BlameFlow starts the blame at the services that suffer harm (or at all, if
+// none does) and hands it along the graph: symptoms to callees in trouble,
+// load to the callers that cause it; what no neighbour explains stays. The
+// share that stays with a service in the end is its confidence. It converges
+// since every service keeps some of what it is given.
+//
+// Assumptions: edges point from caller to callee; onsets nearer than two steps
+// have no order. Limits: a service without any reading cannot be blamed; its
+// callers keep the blame.
+func BlameFlow(c Case) []Candidate {
+	n := len(c.evidence)
+	index := map[topology.Service]int{}
+	for i, e := range c.evidence {
+		index[e.service] = i
+	}
+	flow := make([]map[int]float64, n)
+	to := make([][]int, n) // the keys of flow, sorted
+	for i := range flow {
+		flow[i] = c.handOn(i, index)
+		to[i] = slices.Sorted(maps.Keys(flow[i]))
+	}
+	held, moving := make([]float64, n), c.start()
+	for range rounds {
+		next := make([]float64, n)
+		for i, amount := range moving {
+			if amount < 1e-6 {
+				held[i] += amount
+				continue
+			}
+			for _, j := range to[i] {
+				if j == i {
+					held[i] += amount * flow[i][j]
+				} else {
+					next[j] += amount * flow[i][j]
+				}
+			}
+		}
+		moving = next
+	}
+	for i, amount := range moving {
+		held[i] += amount
+	}
+	out := make([]Candidate, 0, n)
+	for i, e := range c.evidence {
+		out = append(out, Candidate{
+			Service: e.service, Onset: e.onset,
+			Confidence: math.Round(held[i]*1000) / 1000,
+			Reason:     c.reason(i, index),
+		})
+	}
+	slices.SortStableFunc(out, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(b.Confidence, a.Confidence), a.Onset.Compare(b.Onset), cmp.Compare(a.Service, b.Service))
+	})
+	return out
+}
+
+// start distributes one unit of blame over the services that suffer harm.
+func (c Case) start() []float64 {
+	w := make([]float64, len(c.evidence))
+	sum := 0.0
+	for i, e := range c.evidence {
+		node, _ := c.graph.Node(e.service)
+		if (c.graph.IsEntry(e.service) || node.Critical) && e.find(symptom) != nil {
+			w[i] = 1
+			sum++
+		}
+	}
+	if sum == 0 {
+		for i, e := range c.evidence {
+			w[i] = strength(e)
+			sum += w[i]
+		}
+	}
+	for i := range w {
+		w[i] /= sum
+	}
+	return w
+}
+
+// strength bounds a score, so that a huge one does not silence the others.
+func strength(e *evidence) float64 { return math.Min(math.Max(e.score, 0.5), 8) }
+
+// handOn returns how the service divides the blame it is given; the entry of
+// the service itself is what stays. The row sums to 1.
+func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
+	row := map[int]float64{}
+	e := c.evidence[i]
+	left := 1.0
+	keep := func(share float64) {
+		row[i] += left * share
+		left -= left * share
+	}
+	more := e.find(demand)
+	if work := e.find(internal); work != nil && !explains(more, work) && !c.heavy(i, index, row, &left) {
+		keep(keepsOwnWork)
+	}
+	if more != nil {
+		callers := c.demanding(e, more, index)
+		switch {
+		case len(callers) > 0:
+			give(row, &left, toDemand, callers)
+		case len(c.graph.Callers(e.service)) == 0:
+			keep(keepsOwnWork) // more users than usual: nobody inside asks for more
+		case !c.answered(i, more, index):
+			give(row, &left, toDemand/2, c.amplifiers(e, index))
+		}
+	}
+	if ch := c.changedBefore(e); ch != nil {
+		if c.amplifies(e, index) {
+			keep(keepsAmplifying * nearness(e.onset.Sub(ch.Time)))
+		} else {
+			keep(keepsChanged * nearness(e.onset.Sub(ch.Time)))
+		}
+	}
+	give(row, &left, toCallees, c.callees(e, index))
+	row[i] += left
+	return row
+}
+
+// nearness of a change to the onset that follows it: 1 at once, one half after five minutes.
+func nearness(before time.Duration) float64 {
+	return 1 / (1 + math.Max(0, before.Minutes())/5)
+}
+
+// give hands a share of what is left to the targets, in proportion to their weights.
+func give(row map[int]float64, left *float64, share float64, to map[int]float64) {
+	sum := 0.0
+	keys := make([]int, 0, len(to))
+	for j, w := range to {
+		if w > 0 {
+			keys = append(keys, j)
+		}
+	}
+	slices.Sort(keys)
+	for _, j := range keys {
+		sum += to[j]
+	}
+	if sum == 0 {
+		return
+	}
+	amount := *left * share * math.Min(1, sum)
+	for _, j := range keys {
+		row[j] += amount * to[j] / sum
+	}
+	*left -= amount
+}
+
+// explains reports whether the rise in requests is comparable to the rise in work.
+func explains(more, work *Anomaly) bool {
+	return more != nil && more.ratio() >= comparable*work.ratio()
+}
+
+// heavy hands the load of a service to callers whose own work rose without
+// being asked more: the one whose queries became expensive, say.
+func (c Case) heavy(i int, index map[topology.Service]int, row map[int]float64, left *float64) bool {
+	e := c.evidence[i]
+	to := map[int]float64{}
+	for _, edge := range c.graph.Callers(e.service) {
+		j, ok := index[edge.Caller]
+		if !ok {
+			continue
+		}
+		p := c.evidence[j]
+		work := p.find(internal)
+		if work != nil && !explains(p.find(demand), work) && !p.onset.After(e.onset.Add(c.slack)) {
+			to[j] = strength(p)
+		}
+	}
+	give(row, left, toHeavyCaller, to)
+	return len(to) > 0
+}
+
+// demanding returns the callers that are asked comparably more themselves.
+func (c Case) demanding(e *evidence, more *Anomaly, index map[topology.Service]int) map[int]float64 {
+	to := map[int]float64{}
+	for _, edge := range c.graph.Callers(e.service) {
+		j, ok := index[edge.Caller]
+		if !ok {
+			continue
+		}
+		p := c.evidence[j]
+		if m := p.find(demand); m != nil && explains(m, more) && !m.Onset.After(more.Onset.Add(c.slack)) {
+			to[j] = 1 + edge.Rate
+		}
+	}
+	return to
+}
+
+// amplifiers returns the callers in trouble of a service that is asked more
+// although they are not: they repeat their calls.
+func (c Case) amplifiers(e *evidence, index map[topology.Service]int) map[int]float64 {
+	to := map[int]float64{}
+	for _, edge := range c.graph.Callers(e.service) {
+		if j, ok := index[edge.Caller]; ok {
+			to[j] = 1
+			if c.changedBefore(c.evidence[j]) != nil {
+				to[j] = 3
+			}
+		}
+	}
+	return to
+}
+
+// amplifies reports whether a callee is asked for more than the service's own
+// traffic explains, and that is where the trouble comes from rather than an
+// answer to it.
+func (c Case) amplifies(e *evidence, index map[topology.Service]int) bool {
+	own := e.find(demand)
+	for _, edge := range c.graph.Callees(e.service) {
+		j, ok := index[edge.Callee]
+		if !ok {
+			continue
+		}
+		if m := c.evidence[j].find(demand); m != nil && !explains(own, m) && !c.answered(j, m, index) {
+			return true
+		}
+	}
+	return false
+}
+
+// answered reports whether more calls to a service are repeats: the service
+// itself, or what it calls, is in trouble that the calls do not explain.
+func (c Case) answered(j int, more *Anomaly, index map[topology.Service]int) bool {
+	d := c.evidence[j]
+	if work := d.find(internal); work != nil && !explains(more, work) {
+		return true
+	}
+	for _, edge := range c.graph.Callees(d.service) {
+		k, ok := index[edge.Callee]
+		if !ok {
+			continue
+		}
+		deep := c.evidence[k]
+		if (deep.find(symptom) != nil || deep.find(internal) != nil) && !explains(deep.find(demand), more) &&
+			!deep.onset.After(more.Onset.Add(c.slack)) {
+			return true
+		}
+	}
+	return false
+}
+
+// callees returns the callees whose trouble explains symptoms of the service.
+func (c Case) callees(e *evidence, index map[topology.Service]int) map[int]float64 {
+	to := map[int]float64{}
+	for _, j := range c.below(e.service, index) {
+		d := c.evidence[j]
+		if d.find(symptom) == nil && d.find(internal) == nil && len(d.alerts) == 0 {
+			continue
+		}
+		to[j] = strength(d)
+		if d.onset.After(e.onset.Add(c.slack)) {
+			to[j] *= tooLate
+		}
+	}
+	return to
+}
+
+// below returns the callees with evidence, also behind one callee that is
+// quiet: a rule that sees nothing does not cut a chain.
+func (c Case) below(s topology.Service, index map[topology.Service]int) []int {
+	seen := map[int]bool{index[s]: true}
+	var out []int
+	add := func(t topology.Service) bool {
+		j, ok := index[t]
+		if ok && !seen[j] {
+			seen[j] = true
+			out = append(out, j)
+		}
+		return ok
+	}
+	for _, edge := range c.graph.Callees(s) {
+		if !add(edge.Callee) {
+			for _, next := range c.graph.Callees(edge.Callee) {
+				add(next.Callee)
+			}
+		}
+	}
+	return out
+}

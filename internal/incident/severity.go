@@ -1,0 +1,219 @@
+package incident
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/foreshock/foreshock/internal/topology"
+)
+
+const (
+	// ticketScore is the sum of scores over distinct signals that corroborate
+	// each other from which on a ticket is asked for. Two signals that just
+	// reach their budgets sum to 2 and are a coincidence that happens; at 3 it
+	// is ten times rarer.
+	ticketScore = 3
+	// unsureTicketScore is the same where every reading has a doubt.
+	unsureTicketScore = 5
+)
+
+// judge decides what the evidence of an incident asks for now, opens it when
+// that has lasted for settle, and brings its ranking up to date.
+func (c *Correlator) judge(now time.Time, t *thread, in Input) {
+	if t.State == Resolved {
+		return
+	}
+	if t.State == Forming {
+		c.prune(now, t)
+	}
+	current := c.evidenceOf(t, func(a *Anomaly) bool {
+		return a.End.IsZero() || now.Sub(a.End) < c.o.Settle
+	}, c.alerts)
+	t.wants, t.Harm = c.severity(current, in.Graph)
+	if t.wants == None {
+		t.since = time.Time{}
+	} else if t.since.IsZero() {
+		t.since = now
+	}
+	if t.wants != Page {
+		t.sincePg = time.Time{}
+	} else if t.sincePg.IsZero() {
+		t.sincePg = now
+	}
+
+	wait := c.o.Settle
+	if t.State == Forming {
+		wait += c.o.Wait
+	}
+	due := t.wants != None && now.Sub(t.since) >= wait
+	if t.State == Forming && !due {
+		return
+	}
+	c.rank(now, t, in)
+	switch {
+	case t.State == Forming:
+		c.openThread(now, t, in)
+	case t.Severity == Ticket && t.wants == Page && now.Sub(t.sincePg) >= c.o.Settle && c.o.Mode != ModeTicket:
+		t.note(now, "users suffer: the ticket becomes a page")
+		c.send(now, t, Page)
+	}
+}
+
+// prune lets a forming incident forget what ended before anything was decided,
+// so that noise of the last hours does not count as its beginning.
+func (c *Correlator) prune(now time.Time, t *thread) {
+	keep := 2*c.o.Settle + 2*c.o.Interval
+	clear(t.services)
+	t.Onset = time.Time{}
+	began := func(s topology.Service, onset time.Time) {
+		t.services[s] = true
+		if t.Onset.IsZero() || onset.Before(t.Onset) {
+			t.Onset = onset
+		}
+	}
+	for k := range t.keys {
+		tr := c.tracks[k]
+		if tr == nil || tr.anomaly == nil {
+			delete(t.keys, k)
+			continue
+		}
+		if !tr.anomaly.End.IsZero() && now.Sub(tr.anomaly.End) > keep {
+			tr.anomaly = nil
+			delete(t.keys, k)
+			continue
+		}
+		began(tr.anomaly.Service, tr.anomaly.Onset)
+	}
+	for k, a := range t.alerts {
+		if _, firing := c.alerts[k]; !firing {
+			delete(t.alerts, k)
+			continue
+		}
+		began(a.Service, a.Since)
+	}
+}
+
+// evidenceOf collects the evidence of an incident by service, sorted by onset
+// and then by name. firing limits the alerts; nil takes all that were part of it.
+func (c *Correlator) evidenceOf(t *thread, take func(*Anomaly) bool, firing map[string]Alert) []*evidence {
+	by := map[topology.Service]*evidence{}
+	of := func(s topology.Service) *evidence {
+		if by[s] == nil {
+			by[s] = &evidence{service: s}
+		}
+		return by[s]
+	}
+	var as []*Anomaly
+	for k := range t.keys {
+		if tr := c.tracks[k]; tr != nil && tr.anomaly != nil && take(tr.anomaly) {
+			as = append(as, tr.anomaly)
+		}
+	}
+	slices.SortFunc(as, compareAnomalies)
+	for _, a := range as {
+		of(a.Service).add(a)
+	}
+	for _, k := range slices.Sorted(maps.Keys(t.alerts)) {
+		if _, ok := firing[k]; ok || firing == nil {
+			of(t.alerts[k].Service).addAlert(t.alerts[k])
+		}
+	}
+	all := slices.Collect(maps.Values(by))
+	slices.SortFunc(all, func(a, b *evidence) int {
+		return cmp.Or(a.onset.Compare(b.onset), cmp.Compare(a.service, b.service))
+	})
+	return all
+}
+
+func compareAnomalies(a, b *Anomaly) int {
+	return cmp.Or(a.Onset.Compare(b.Onset), cmp.Compare(a.Service, b.Service),
+		cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Series, b.Series))
+}
+
+// severity: harm asks for a page, corroboration for a ticket. Harm that only a
+// reading with a doubt shows needs a second signal or service beside it.
+func (c *Correlator) severity(ev []*evidence, g *topology.Graph) (Severity, []string) {
+	var harm []string
+	sure := false
+	signals := map[string]float64{} // best score by service and signal
+	allUnsure := true
+	for _, e := range ev {
+		for _, a := range e.alerts {
+			if a.harmful() {
+				harm = append(harm, fmt.Sprintf("alert %s fires on %s", a.Name, name(e.service)))
+				sure = true
+			}
+		}
+		node, _ := g.Node(e.service)
+		suffers := g.IsEntry(e.service) || node.Critical
+		for _, a := range e.anomalies {
+			k := string(e.service) + "\x00" + string(a.Signal)
+			signals[k] = max(signals[k], a.Score)
+			allUnsure = allUnsure && a.Unsure
+			if suffers && symptom(a) {
+				harm = append(harm, fmt.Sprintf("%s: %s", name(e.service), a.describe()))
+				sure = sure || !a.Unsure
+			}
+		}
+	}
+	sum := 0.0
+	for _, k := range slices.Sorted(maps.Keys(signals)) {
+		sum += signals[k]
+	}
+	switch {
+	case len(harm) > 0 && (sure || len(signals) > 1):
+		if c.o.Mode == ModeTicket {
+			return Ticket, harm
+		}
+		return Page, harm
+	case len(signals) > 1 && (sum >= unsureTicketScore || sum >= ticketScore && !allUnsure):
+		return Ticket, harm
+	}
+	return None, harm
+}
+
+// harmful reports whether the team itself says that the alert is worth waking
+// somebody: every severity but the ones that by convention only inform.
+func (a Alert) harmful() bool {
+	switch strings.ToLower(a.Severity) {
+	case "warning", "warn", "ticket", "info", "none", "notice", "low":
+		return false
+	}
+	return true
+}
+
+// openThread opens an incident: it gets its name, or the one under which
+// another replica keeps it open already.
+func (c *Correlator) openThread(now time.Time, t *thread, in Input) {
+	t.State, t.Opened = Open, now
+	for _, f := range in.Foreign {
+		if !slices.ContainsFunc(f.Services, func(s topology.Service) bool { return t.services[s] }) {
+			continue
+		}
+		t.ID, t.Opened, t.Severity = f.ID, f.StartsAt, f.Severity
+		t.Sent = append(t.Sent, Sent{Severity: f.Severity, Time: f.StartsAt, Labels: maps.Clone(f.Labels)})
+		t.note(now, "taken over from another replica")
+		if f.Severity == Page || t.wants != Page {
+			return
+		}
+		c.send(now, t, Page)
+		return
+	}
+	first := slices.Min(slices.Collect(maps.Keys(t.services)))
+	t.ID = identify(t.Onset, first)
+	for slices.ContainsFunc(c.open, func(o *thread) bool { return o != t && o.ID == t.ID }) {
+		t.ID += "x"
+	}
+	c.send(now, t, t.wants)
+}
+
+// send freezes the labels of a further alert of the incident.
+func (c *Correlator) send(now time.Time, t *thread, s Severity) {
+	t.Severity = s
+	t.Sent = append(t.Sent, Sent{Severity: s, Time: now, Labels: c.labels(t, s)})
+	t.note(now, fmt.Sprintf("%s: %s", s, t.Headline()))
+}

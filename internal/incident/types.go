@@ -1,0 +1,208 @@
+package incident
+
+import (
+	"time"
+
+	"github.com/foreshock/foreshock/internal/change"
+	"github.com/foreshock/foreshock/internal/topology"
+)
+
+// Signal is the golden signal that a rule measures.
+type Signal string
+
+const (
+	Latency    Signal = "latency"    // seconds
+	Traffic    Signal = "traffic"    // requests per second
+	Errors     Signal = "errors"     // failed requests per second, or a ratio
+	Saturation Signal = "saturation" // use of a resource, work or queue
+)
+
+// Reading is one verdict on one series, anomalous or not.
+type Reading struct {
+	Time     time.Time
+	Rule     string
+	Series   string // the series' labels in PromQL notation, unique within the rule
+	Service  topology.Service
+	Signal   Signal
+	Value    float64
+	Expected float64
+	Lower    float64
+	Upper    float64
+	Score    float64 // 1 = as rare as the budget allows, +1 per factor of ten; NaN while unknown
+	Up       bool
+	// Anomalous is the rule's decision: score, direction, least change and `for` taken together.
+	Anomalous bool
+	Onset     time.Time // first departing sample; zero when nothing departs
+	Kind      string    // spike, shift, …
+	Unsure    bool      // the verdict carries a doubt under which it may join an incident but never opens a page alone
+	Doubts    []string
+	Unit      string // how values are shown: "seconds", "ratio", "" …
+}
+
+// Blind is a rule that could not see at a step: it failed, is late or found no series.
+type Blind struct {
+	Rule   string
+	Since  time.Time
+	Reason string // failed, late, empty
+	Error  string
+}
+
+// Alert is a firing alert of the team's own.
+type Alert struct {
+	Name     string
+	Service  topology.Service
+	Severity string
+	Since    time.Time
+	Labels   map[string]string
+	Summary  string
+}
+
+// Act is what an operator did with an incident.
+type Act struct {
+	Incident string
+	Kind     string // accept, false, close
+	Time     time.Time
+}
+
+// Input is all that a step sees.
+type Input struct {
+	Readings []Reading // each series' newest verdict that arrived since the last step
+	Blind    []Blind
+	Alerts   []Alert // all that fire now
+	Changes  []change.Change
+	Acts     []Act
+	Graph    *topology.Graph
+	// Foreign are the incidents that other replicas keep open; only needed
+	// when [Correlator.Opening] says so.
+	Foreign []Foreign
+}
+
+// Foreign is an open incident of another replica, as the Alertmanager shows it.
+type Foreign struct {
+	ID       string
+	Labels   map[string]string
+	Severity Severity
+	StartsAt time.Time
+	Services []topology.Service // all that it names: cause and effects
+}
+
+// Output is what a step decided.
+type Output struct {
+	// Incidents are all that are open, and those that ended in this step, oldest first.
+	Incidents []*Incident
+	Holds     []Hold
+}
+
+// Hold asks that a series shall not learn.
+type Hold struct {
+	Rule, Series string
+	Since        time.Time
+	Accept       bool // when the hold ends: take the present level as normal
+}
+
+// State of an incident.
+type State string
+
+const (
+	Forming  State = "forming" // evidence is there, nothing was decided yet
+	Open     State = "open"
+	Resolved State = "resolved"
+)
+
+// Severity of what was (or in shadow mode would have been) sent.
+type Severity string
+
+const (
+	None   Severity = ""
+	Ticket Severity = "ticket"
+	Page   Severity = "page"
+)
+
+// Incident is what belongs together: anomalies and alerts on connected services.
+type Incident struct {
+	ID       string    `json:"id"`
+	State    State     `json:"state"`
+	Severity Severity  `json:"severity"`
+	Onset    time.Time `json:"onset"`  // first departing sample of all
+	Opened   time.Time `json:"opened"` // when it was decided to send it; startsAt of its alerts
+	Resolved time.Time `json:"resolved,omitzero"`
+	Why      string    `json:"why,omitempty"` // why it was resolved: quiet, new level, closed, …
+
+	Causes  []Candidate   `json:"causes"`  // ranked; the first is the cause when Known
+	Known   bool          `json:"known"`   // the first candidate is confident enough to be named
+	Effects []Effect      `json:"effects"` // services that merely suffer, in order of onset
+	Changes []Attribution `json:"changes"` // suspects first, then the acquitted
+	Harm    []string      `json:"harm"`    // who suffers, one sentence each
+	// Anomalies are the involved series, in order of onset.
+	Anomalies []Anomaly `json:"anomalies"`
+	// NotPaged are the team's own alerts that are only effects.
+	NotPaged []string `json:"not_paged"`
+
+	Services []topology.Service `json:"services"` // all that are or were involved, sorted
+	Last     time.Time          `json:"last"`     // last evidence
+
+	Sent []Sent `json:"sent"` // what was handed to delivery; labels never change
+	Log  []Note `json:"log"`  // timeline, oldest first, bounded
+}
+
+// Candidate is a service that may be the cause.
+type Candidate struct {
+	Service    topology.Service `json:"service"`
+	Confidence float64          `json:"confidence"` // 0 to 1; all candidates of an incident sum to at most 1
+	Reason     string           `json:"reason"`     // one sentence with numbers that a person can check
+	Onset      time.Time        `json:"onset"`
+}
+
+// Effect is a service that suffers.
+type Effect struct {
+	Service topology.Service `json:"service"`
+	Onset   time.Time        `json:"onset"`
+	Offset  time.Duration    `json:"offset_seconds"` // after the incident's onset
+	What    string           `json:"what"`
+}
+
+// Attribution is a change near the onset, suspected or acquitted.
+type Attribution struct {
+	change.Change
+	Suspect bool   `json:"suspect"`
+	Reason  string `json:"reason"`
+}
+
+// Anomaly is one series out of its normal.
+type Anomaly struct {
+	Rule     string           `json:"rule"`
+	Series   string           `json:"series"`
+	Service  topology.Service `json:"service"`
+	Signal   Signal           `json:"signal"`
+	Kind     string           `json:"kind"`
+	Up       bool             `json:"up"`
+	Onset    time.Time        `json:"onset"`
+	End      time.Time        `json:"end,omitzero"`
+	Value    float64          `json:"value"` // at its worst
+	Expected float64          `json:"expected"`
+	Score    float64          `json:"score"`
+	Unit     string           `json:"unit,omitempty"`
+	Unsure   bool             `json:"unsure,omitempty"`
+	Doubts   []string         `json:"doubts,omitempty"`
+	Trail    []Point          `json:"trail,omitempty"` // bounded, from just before the onset
+}
+
+// Point is one verdict of a trail.
+type Point struct {
+	Time                          time.Time
+	Value, Expected, Lower, Upper float64
+	Score                         float64
+}
+
+// Sent is one alert that was handed to delivery.
+type Sent struct {
+	Severity Severity          `json:"severity"`
+	Time     time.Time         `json:"time"`
+	Labels   map[string]string `json:"labels"`
+}
+
+// Note is one line of an incident's timeline.
+type Note struct {
+	Time time.Time `json:"time"`
+	Text string    `json:"text"`
+}
