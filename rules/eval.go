@@ -1,0 +1,184 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/url"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	promrules "github.com/prometheus/prometheus/rules"
+
+	"github.com/foreshock/foreshock/detectors"
+)
+
+// Eval implements [promrules.Rule]: it queries at ts less the query offset,
+// judges the series and returns the results to write. A group's limit bounds
+// the series, as the manager's does; what is over it is refused and counted.
+func (d *Detection) Eval(ctx context.Context, queryOffset time.Duration, ts time.Time, query promrules.QueryFunc, _ *url.URL, limit int) (promql.Vector, error) {
+	ev := Evaluation{Rule: d, Group: d.group, Time: ts}
+	var start time.Time
+	if d.o.now != nil {
+		start = d.o.now()
+	}
+	out, sum, err := d.eval(ctx, ts.Add(-queryOffset), query, limit, &ev)
+	if err != nil {
+		ev.Readings, ev.Err = nil, err
+		out, sum = nil, EvaluationSummary{}
+	}
+	if d.o.now != nil {
+		ev.Duration = d.o.now().Sub(start)
+	}
+	d.count(sum.Series, sum.Anomalies)
+	d.mu.Lock()
+	d.history.add(EvaluationSummary{Time: ts, Duration: ev.Duration, Series: sum.Series, Anomalies: sum.Anomalies, Err: err})
+	d.mu.Unlock()
+	if d.o.onEvaluation != nil {
+		d.o.onEvaluation(ev)
+	}
+	return out, err
+}
+
+func (d *Detection) eval(ctx context.Context, at time.Time, query promrules.QueryFunc, limit int, ev *Evaluation) (promql.Vector, EvaluationSummary, error) {
+	if err := d.begin(); err != nil {
+		return nil, EvaluationSummary{}, err
+	}
+	if err := d.applyHolds(); err != nil {
+		return nil, EvaluationSummary{}, err
+	}
+	ctx = promrules.NewOriginContext(ctx, promrules.RuleDetail{Name: d.spec.Name, Query: d.query, Labels: d.labels, Kind: "detection"})
+	v, err := query(ctx, d.query, at)
+	if err != nil {
+		return nil, EvaluationSummary{}, err
+	}
+	if limit <= 0 || limit > d.o.seriesLimit {
+		limit = d.o.seriesLimit
+	}
+	return d.judge(v, at.UnixMilli(), limit, ev)
+}
+
+// judge has the detector judge the series of a result, in the order of their
+// labels.
+func (d *Detection) judge(v promql.Vector, t int64, limit int, ev *Evaluation) (out promql.Vector, sum EvaluationSummary, err error) {
+	var now *series
+	defer d.recovered(&now, &err)
+	st := d.states
+	added, refused, err := st.take(v, t, limit, d.shape())
+	if err != nil {
+		return nil, sum, err
+	}
+	ev.Refused = refused
+	for _, s := range added {
+		now = s
+		if h, ok := d.holds[s.key]; ok {
+			st.hold(s, h)
+		}
+	}
+	out = make(promql.Vector, 0, len(v)*d.outputs())
+	readings := d.o.onEvaluation != nil
+	if readings {
+		ev.Readings = make([]Reading, 0, len(v))
+	}
+	for _, s := range st.sorted {
+		if s.round != st.round {
+			s.anomalous = false
+			continue
+		}
+		now = s
+		verdict := st.bank.Observe(s.ref, t, s.value)
+		d.decide(s, t, verdict)
+		sum.Series++
+		if s.anomalous {
+			sum.Anomalies++
+		}
+		out = d.write(out, s, t, verdict)
+		if readings {
+			ev.Readings = append(ev.Readings, reading(s, t, verdict))
+		}
+	}
+	now = nil
+	st.forget(t, d.o.forgetAfter)
+	return out, sum, nil
+}
+
+// recovered turns a detector's panic into an error of the rule: one detector
+// must not take the alerts of all others down.
+func (d *Detection) recovered(now **series, err *error) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	of := ""
+	if *now != nil {
+		of = " on the series " + (*now).key
+	}
+	*err = fmt.Errorf("detector %s panicked%s: %v; this is a bug of the detector", d.spec.Detector.Name, of, r)
+	d.o.logger.Error("detector panicked", "rule", d.spec.Name, "err", *err, "stack", string(debug.Stack()))
+}
+
+// lookback is how long a series may be missing from the results and still be
+// the same departure: Prometheus's default lookback.
+const lookback = 5 * time.Minute
+
+// decide says whether the series is anomalous.
+func (d *Detection) decide(s *series, t int64, v detectors.Verdict) {
+	gap := t-s.seen > max(lookback, 3*d.o.interval).Milliseconds()
+	s.seen = t
+	s.anomalous = false
+	if math.IsNaN(v.Score) {
+		// Not known is neither anomalous nor normal again.
+		s.departing = s.departing && !gap
+		return
+	}
+	departs := v.Score >= 1 && d.spec.Direction.matches(v.Up) && d.spec.MinChange.Exceeded(v.Value, v.Expected)
+	if departs && (!s.departing || gap) {
+		s.since = t
+	}
+	s.departing = departs
+	s.anomalous = departs && t-s.since >= d.spec.For.Milliseconds()
+}
+
+func (dir Direction) matches(up bool) bool {
+	return dir == Both || up == (dir == Up)
+}
+
+func (d *Detection) outputs() int {
+	n := 0
+	if d.spec.WriteScore {
+		n++
+	}
+	if d.spec.WriteBand {
+		n += 2
+	}
+	return n
+}
+
+// write appends the results of a series; what is not known is not written.
+func (d *Detection) write(out promql.Vector, s *series, t int64, v detectors.Verdict) promql.Vector {
+	add := func(which int, value float64) {
+		if !math.IsNaN(value) {
+			out = append(out, promql.Sample{Metric: s.out[which], T: t, F: value})
+		}
+	}
+	if d.spec.WriteScore {
+		add(outScore, v.Score)
+	}
+	if d.spec.WriteBand {
+		add(outLower, v.Lower)
+		add(outUpper, v.Upper)
+	}
+	return out
+}
+
+func reading(s *series, t int64, v detectors.Verdict) Reading {
+	r := Reading{Series: s.labels, Key: s.key, Time: time.UnixMilli(t).UTC(), Verdict: v, Anomalous: s.anomalous}
+	switch {
+	case v.Onset != 0:
+		r.Onset = time.UnixMilli(v.Onset).UTC()
+	case s.departing:
+		r.Onset = time.UnixMilli(s.since).UTC()
+	}
+	return r
+}
