@@ -2,10 +2,10 @@ package demo
 
 import (
 	"embed"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"strings"
 	"text/template"
 	"time"
@@ -18,7 +18,6 @@ var configFiles embed.FS
 
 // ConfigOptions say what the demo's configuration depends on.
 type ConfigOptions struct {
-	Targets []Target
 	// AlertmanagerURL is where to send; without it there is no alerting block.
 	AlertmanagerURL string
 	ScrapeInterval  time.Duration // 0 means 1s
@@ -28,19 +27,6 @@ type ConfigOptions struct {
 // the configuration's folder, of which foreshock.yml is the main file. Only
 // that one depends on the options.
 func Config(o ConfigOptions) (map[string]string, error) {
-	if len(o.Targets) == 0 {
-		return nil, fmt.Errorf("demo: the configuration needs targets")
-	}
-	for _, t := range o.Targets {
-		if _, _, err := net.SplitHostPort(t.Address); err != nil {
-			return nil, fmt.Errorf("demo: target %s: %w", t.Service, err)
-		}
-		for _, name := range []string{t.Service, t.Instance} {
-			if !plainName.MatchString(name) {
-				return nil, fmt.Errorf("demo: target %q: a name needs letters, digits and dashes only", name)
-			}
-		}
-	}
 	alertmanager, err := parseAlertmanager(o.AlertmanagerURL)
 	if err != nil {
 		return nil, err
@@ -67,17 +53,37 @@ func Config(o ConfigOptions) (map[string]string, error) {
 	err = main.Execute(&b, map[string]any{
 		"ScrapeInterval": model.Duration(o.ScrapeInterval).String(),
 		"Job":            Job,
-		"Targets":        o.Targets,
+		"Targets":        TargetsName,
 		"Alertmanager":   alertmanager,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("demo: embedded file: %w", err)
 	}
 	files["foreshock.yml"] = b.String()
+	files[TargetsName] = "[]\n"
 	return files, nil
 }
 
-var plainName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
+// TargetsName is the file that names what is scraped; it is empty until the
+// shop opens.
+const TargetsName = "targets.json"
+
+// TargetsFile returns the content of the file that names what is scraped, in
+// Prometheus's file_sd format.
+func TargetsFile(targets []Target) ([]byte, error) {
+	type group struct {
+		Targets []string          `json:"targets"`
+		Labels  map[string]string `json:"labels"`
+	}
+	groups := []group{}
+	for _, t := range targets {
+		if _, _, err := net.SplitHostPort(t.Address); err != nil {
+			return nil, fmt.Errorf("demo: target %s: %w", t.Service, err)
+		}
+		groups = append(groups, group{[]string{t.Address}, map[string]string{"service": t.Service, "instance": t.Instance}})
+	}
+	return json.MarshalIndent(groups, "", "  ")
+}
 
 // parseAlertmanager checks a URL as the alerting block can express it; nil when
 // there is none.

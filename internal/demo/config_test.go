@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 )
@@ -24,10 +23,9 @@ type mainFile struct {
 	RuleFiles     []string `yaml:"rule_files"`
 	ScrapeConfigs []struct {
 		JobName       string `yaml:"job_name"`
-		StaticConfigs []struct {
-			Targets []string
-			Labels  map[string]string
-		} `yaml:"static_configs"`
+		FileSDConfigs []struct {
+			Files []string
+		} `yaml:"file_sd_configs"`
 	} `yaml:"scrape_configs"`
 	Alerting *struct {
 		Alertmanagers []struct {
@@ -61,18 +59,22 @@ func render(t *testing.T, o ConfigOptions) (map[string]string, mainFile) {
 }
 
 func TestConfig(t *testing.T) {
-	files, main := render(t, ConfigOptions{Targets: testTargets()})
+	files, main := render(t, ConfigOptions{})
 	if main.Alerting != nil {
 		t.Errorf("without a URL there is an alerting block: %+v", main.Alerting)
 	}
 	if main.Global.ScrapeInterval != "1s" {
 		t.Errorf("scrape interval is %q, want 1s", main.Global.ScrapeInterval)
 	}
-	static := main.ScrapeConfigs[0].StaticConfigs
-	want := map[string]string{"service": "database", "instance": "database-1"}
-	if main.ScrapeConfigs[0].JobName != Job || len(static) != 2 ||
-		static[1].Targets[0] != "127.0.0.1:8081" || !cmp.Equal(static[1].Labels, want) {
+	if sc := main.ScrapeConfigs[0]; sc.JobName != Job || files[sc.FileSDConfigs[0].Files[0]] != "[]\n" {
 		t.Errorf("scrape config is %+v", main.ScrapeConfigs)
+	}
+	text, err := TargetsFile(testTargets())
+	if err != nil || !strings.Contains(string(text), "127.0.0.1:8081") || !strings.Contains(string(text), `"instance": "database-1"`) {
+		t.Errorf("targets file is %s, %v", text, err)
+	}
+	if _, err := TargetsFile([]Target{{Service: "a", Address: "localhost"}}); err == nil || !strings.Contains(err.Error(), "port") {
+		t.Errorf("a target without port: %v", err)
 	}
 	for _, name := range append(main.RuleFiles, main.Topology.Files...) {
 		if files[name] == "" {
@@ -83,7 +85,7 @@ func TestConfig(t *testing.T) {
 
 func TestConfigWithAlertmanager(t *testing.T) {
 	_, main := render(t, ConfigOptions{
-		Targets: testTargets(), AlertmanagerURL: "https://alerts.example:9093/am/", ScrapeInterval: 500 * time.Millisecond,
+		AlertmanagerURL: "https://alerts.example:9093/am/", ScrapeInterval: 500 * time.Millisecond,
 	})
 	am := main.Alerting.Alertmanagers[0]
 	if am.Scheme != "https" || am.PathPrefix != "/am" || am.StaticConfigs[0].Targets[0] != "alerts.example:9093" {
@@ -92,7 +94,7 @@ func TestConfigWithAlertmanager(t *testing.T) {
 	if main.Global.ScrapeInterval != "500ms" {
 		t.Errorf("scrape interval is %q, want 500ms", main.Global.ScrapeInterval)
 	}
-	_, main = render(t, ConfigOptions{Targets: testTargets(), AlertmanagerURL: "http://localhost:9093"})
+	_, main = render(t, ConfigOptions{AlertmanagerURL: "http://localhost:9093"})
 	if got := main.Alerting.Alertmanagers[0].PathPrefix; got != "" {
 		t.Errorf("path prefix is %q, want none", got)
 	}
@@ -103,13 +105,10 @@ func TestConfigErrors(t *testing.T) {
 		options ConfigOptions
 		want    string
 	}{
-		"no targets":         {ConfigOptions{}, "targets"},
-		"no port":            {ConfigOptions{Targets: []Target{{Service: "a", Instance: "a-1", Address: "localhost"}}}, "port"},
-		"strange name":       {ConfigOptions{Targets: []Target{{Service: "a: b", Instance: "a-1", Address: "localhost:1"}}}, `"a: b"`},
-		"no scheme":          {ConfigOptions{Targets: testTargets(), AlertmanagerURL: "localhost:9093"}, "must be like"},
-		"not a URL":          {ConfigOptions{Targets: testTargets(), AlertmanagerURL: "http://[::1"}, "URL"},
-		"with user":          {ConfigOptions{Targets: testTargets(), AlertmanagerURL: "http://me:secret@am:9093"}, "xxxxx"},
-		"interval too short": {ConfigOptions{Targets: testTargets(), ScrapeInterval: time.Nanosecond}, "interval"},
+		"no scheme":          {ConfigOptions{AlertmanagerURL: "localhost:9093"}, "must be like"},
+		"not a URL":          {ConfigOptions{AlertmanagerURL: "http://[::1"}, "URL"},
+		"with user":          {ConfigOptions{AlertmanagerURL: "http://me:secret@am:9093"}, "xxxxx"},
+		"interval too short": {ConfigOptions{ScrapeInterval: time.Nanosecond}, "interval"},
 	} {
 		_, err := Config(tc.options)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -125,7 +124,7 @@ func TestConfigErrors(t *testing.T) {
 // wants each metric and each label value in it to be one of the shop's or one
 // that an earlier rule records.
 func TestRulesReadWhatTheShopHas(t *testing.T) {
-	files, main := render(t, ConfigOptions{Targets: testTargets()})
+	files, main := render(t, ConfigOptions{})
 	var rules struct {
 		Groups []struct {
 			Rules []struct{ Record, Alert, Detect, Expr string }

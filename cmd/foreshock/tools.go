@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/foreshock/foreshock/detectors"
+	"github.com/foreshock/foreshock/internal/app"
+)
+
+func runDemo(ctx context.Context, args []string, std streams) error {
+	o := app.DemoOptions{Out: std.out}
+	f := flags("demo", "[--fault=NAME]", std)
+	f.StringVar(&o.Fault, "fault", "bad-deploy", "what goes wrong: "+strings.Join(app.DemoFaults(), ", "))
+	f.Uint64Var(&o.Seed, "seed", 1, "makes the shop, its past and its fault repeatable")
+	durationFlag(f, &o.Duration, "duration", 0, "stop after this time; 0s runs until Ctrl-C")
+	durationFlag(f, &o.Past, "past", 4*24*time.Hour, "how much of a past the shop lives through first")
+	f.StringVar(&o.AlertmanagerURL, "alertmanager.url", "", "an Alertmanager that gets the alert as well")
+	f.StringVar(&o.ListenAddress, "web.listen-address", "127.0.0.1:9095", "address of the pages; port 0 picks a free one")
+	f.StringVar(&o.Dir, "storage.path", "", "directory of the demo's data and configuration; the default is a temporary one, removed at the end")
+	logger := logFlags(f, std, "error")
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	var err error
+	if o.Logger, err = logger(); err != nil {
+		return err
+	}
+	if err := o.Validate(); err != nil {
+		return usageError{err}
+	}
+	return app.Demo(ctx, o)
+}
+
+func runBacktest(ctx context.Context, args []string, std streams) error {
+	o := app.BacktestOptions{Out: std.err}
+	f := flags("backtest", "--case DIR [--case DIR …] --config.file=foreshock.yml", std)
+	f.StringArrayVar(&o.Cases, "case", nil, "a case folder (with incidents.yml), or a folder below which they are; may be repeated")
+	f.StringVar(&o.ConfigFile, "config.file", "foreshock.yml", "configuration file")
+	f.StringVar(&o.Pages, "pages", "-", "where to write one JSON object per incident sent; - is standard output")
+	durationFlag(f, &o.Query.LookbackDelta, "query.lookback-delta", 5*time.Minute, "how far a query looks back for the newest sample of a series")
+	logger := logFlags(f, std, "error")
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	if len(o.Cases) == 0 {
+		return usageError{fmt.Errorf("--case is missing: give at least one case folder")}
+	}
+	var err error
+	if o.Logger, err = logger(); err != nil {
+		return err
+	}
+	o.Stdout = std.out
+	return app.Backtest(ctx, o)
+}
+
+func runDetect(ctx context.Context, args []string, std streams) error {
+	var o app.DetectOptions
+	var budget string
+	f := flags("detect", "[FILE] < series.csv", std)
+	f.StringVar(&o.Detector, "detector", "spike", "name of the detector")
+	f.StringVar(&budget, "false-alarms", "1 per 30d", "budget of the series: at score 1 an alarm is as rare as this")
+	durationFlag(f, &o.Step, "step", 0, "distance of samples; 0s takes it from the first ones")
+	if err := parse(f, args, 1); err != nil {
+		return err
+	}
+	var err error
+	if o.Budget, err = detectors.ParseBudget(budget); err != nil {
+		return usageError{fmt.Errorf("--false-alarms: %w", err)}
+	}
+	in := std.in
+	if f.NArg() == 1 && f.Arg(0) != "-" {
+		file, err := os.Open(f.Arg(0))
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		in = file
+	}
+	return app.Detect(ctx, in, std.out, o)
+}

@@ -1,0 +1,405 @@
+// Package app wires the parts of the server together: configuration, clock,
+// cold start, reload and shutdown.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/foreshock/foreshock/alertmanager"
+	"github.com/foreshock/foreshock/internal/engine"
+	"github.com/foreshock/foreshock/internal/source"
+)
+
+// Options of the server.
+type Options struct {
+	ConfigFile       string
+	ListenAddress    string
+	WebConfigFile    string // exporter-toolkit's format; "" means neither TLS nor authentication
+	ExternalURL      string // "" means http://ListenAddress
+	EnableLifecycle  bool
+	ChangesTokenFile string
+	StoragePath      string
+	Retention        time.Duration
+	Query            source.QueryOptions
+	ColdStart        time.Duration // how much of the past is replayed at start, where there is that much
+	Position         int           // of this replica
+	Replicas         int
+	Reload           <-chan struct{} // asks to read the configuration again
+	Out              io.Writer       // progress
+	Logger           *slog.Logger
+
+	// DiscoveryInterval is how often changed targets are taken over; 0 means 5s.
+	DiscoveryInterval time.Duration
+	// History writes a past into the embedded TSDB before the cold start; nil
+	// for none. It is there for the demo.
+	History func(ctx context.Context, db *source.Local) error
+	// Started is told the address once pages are served; may be nil.
+	Started func(url string)
+	// Step is told after each incident step; may be nil.
+	Step func(now time.Time, e *engine.Engine)
+}
+
+// server is one running Foreshock.
+type server struct {
+	o        Options
+	log      *slog.Logger
+	reg      *prometheus.Registry
+	external *url.URL
+	listener net.Listener
+
+	local   *source.Local  // TSDB: input and results, or results alone
+	remote  *source.Remote // nil when scraping
+	store   source.Store
+	sender  *alertmanager.Sender
+	journal *engine.Journal
+	engine  *engine.Engine
+
+	own      atomic.Pointer[map[string]bool]
+	ready    atomic.Bool
+	progress atomic.Pointer[progress]
+	started  time.Time
+
+	mu         sync.Mutex
+	config     *Config
+	reloadedAt time.Time
+	reloadErr  error
+	quit       chan struct{}
+	quitOnce   sync.Once
+	token      string
+
+	reloadOK      prometheus.Gauge
+	reloadSeconds prometheus.Gauge
+}
+
+// Run serves until ctx ends or somebody asks to quit. Nothing is started
+// before the configuration was read in full.
+func Run(ctx context.Context, o Options) error {
+	cfg, err := LoadConfig(o.ConfigFile)
+	if err != nil {
+		return err
+	}
+	s, err := newServer(o, cfg)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.run(ctx), s.close())
+}
+
+func newServer(o Options, cfg *Config) (s *server, err error) {
+	s = &server{o: o, log: o.Logger, config: cfg, quit: make(chan struct{}), started: time.Now()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Replicas < 1 || o.Position < 0 || o.Position >= o.Replicas {
+		return nil, fmt.Errorf("replica %d of %d: positions go from 0 to the number of replicas less one", o.Position, max(o.Replicas, 1))
+	}
+	if o.ChangesTokenFile != "" {
+		b, err := os.ReadFile(o.ChangesTokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("token for changes: %w", err)
+		}
+		if s.token = strings.TrimSpace(string(b)); s.token == "" {
+			return nil, fmt.Errorf("token for changes: %s is empty", o.ChangesTokenFile)
+		}
+	}
+	if err := toolkit.Validate(o.WebConfigFile); err != nil {
+		return nil, fmt.Errorf("web configuration: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.listener, err = net.Listen("tcp", o.ListenAddress); err != nil {
+		return nil, fmt.Errorf("cannot serve pages on %s: %w: stop what uses the address, or choose another one with --web.listen-address", o.ListenAddress, err)
+	}
+	if s.external, err = externalURL(o.ExternalURL, s.listener.Addr()); err != nil {
+		return nil, err
+	}
+	s.registry()
+	if err := s.openStorage(cfg); err != nil {
+		return nil, err
+	}
+	if s.journal, err = engine.OpenJournal(filepath.Join(o.StoragePath, "incidents.journal"), s.log); err != nil {
+		return nil, err
+	}
+	s.sender, err = alertmanager.New(alertmanager.Options{
+		Logger: s.log.With("component", "alertmanager"), Registerer: s.reg, ExternalURL: s.external.String(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	eo := engine.Options{
+		Config: cfg.Engine, ExternalURL: s.external, Deliver: s.sender.Put, Journal: s.journal,
+		Wait:   time.Duration(o.Position) * 15 * time.Second,
+		Logger: s.log.With("component", "engine"), Registerer: s.reg,
+	}
+	if o.Replicas > 1 {
+		eo.Active = func(ctx context.Context) ([]alertmanager.Alert, error) {
+			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			return s.sender.Active(ctx, `generator="foreshock"`)
+		}
+	}
+	if s.engine, err = engine.New(eo); err != nil {
+		return nil, err
+	}
+	return s, s.apply(cfg)
+}
+
+// externalURL is the URL under which people reach the server.
+func externalURL(text string, addr net.Addr) (*url.URL, error) {
+	if text == "" {
+		host, port, err := net.SplitHostPort(addr.String())
+		if err != nil {
+			return nil, err
+		}
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			if host, err = os.Hostname(); err != nil {
+				host = "localhost"
+			}
+		}
+		text = "http://" + net.JoinHostPort(host, port) + "/"
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("external URL %q: want one such as https://foreshock.example.org/", text)
+	}
+	return u, nil
+}
+
+func (s *server) registry() {
+	s.reg = prometheus.NewRegistry()
+	s.reloadOK = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "foreshock_config_last_reload_successful", Help: "Whether the last configuration reload attempt was successful.",
+	})
+	s.reloadSeconds = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "foreshock_config_last_reload_success_timestamp_seconds", Help: "Timestamp of the last successful configuration reload.",
+	})
+	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "foreshock_ready", Help: "Whether the cold start is over.",
+	}, func() float64 {
+		if s.ready.Load() {
+			return 1
+		}
+		return 0
+	})
+	s.reg.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("foreshock"), s.reloadOK, s.reloadSeconds, ready,
+	)
+}
+
+// openStorage opens the TSDB, and the remote source where there is one.
+func (s *server) openStorage(cfg *Config) error {
+	own := engine.Outputs(cfg.Engine)
+	s.own.Store(&own)
+	var err error
+	s.local, err = source.OpenLocal(source.LocalOptions{
+		Dir: s.o.StoragePath, Retention: s.o.Retention, Query: s.o.Query, DiscoveryInterval: s.o.DiscoveryInterval,
+		Logger: s.log.With("component", "source"), Registerer: s.reg,
+	})
+	if err != nil {
+		return err
+	}
+	s.store = s.local.Store()
+	if cfg.Source == nil {
+		return nil
+	}
+	client, err := cfg.Source.client(cfg.File)
+	if err != nil {
+		return err
+	}
+	s.remote, err = source.NewRemote(source.RemoteOptions{
+		URL: cfg.Source.URL, HTTPClient: &client, Timeout: cfg.Source.Timeout, Results: s.local,
+		LookbackDelta: s.o.Query.LookbackDelta, Own: s.outputs, Logger: s.log.With("component", "source"),
+	})
+	if err != nil {
+		return err
+	}
+	s.store = s.remote.Store()
+	return nil
+}
+
+// outputs are the names of the series that are kept here in the configuration in force.
+func (s *server) outputs() map[string]bool { return *s.own.Load() }
+
+// apply hands a configuration to the parts that are not the engine's.
+func (s *server) apply(cfg *Config) error {
+	if err := s.local.ApplyConfig(cfg.Prometheus); err != nil {
+		return err
+	}
+	if err := s.sender.ApplyConfig(cfg.Prometheus); err != nil {
+		return err
+	}
+	own := engine.Outputs(cfg.Engine)
+	s.own.Store(&own)
+	s.reloadOK.Set(1)
+	s.reloadSeconds.Set(float64(time.Now().Unix()))
+	return nil
+}
+
+// reload reads the configuration again; a bad one leaves the old one running.
+func (s *server) reload(context.Context) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer func() {
+		s.reloadedAt, s.reloadErr = time.Now(), err
+		if err != nil {
+			s.reloadOK.Set(0)
+			s.log.Error("reload failed; the old configuration goes on", "err", err)
+			return
+		}
+		s.log.Info("configuration reloaded", "file", s.o.ConfigFile)
+	}()
+	cfg, err := LoadConfig(s.o.ConfigFile)
+	if err != nil {
+		return err
+	}
+	if !sameSource(cfg.Source, s.config.Source) {
+		return fmt.Errorf("%s: the source cannot be changed by a reload: restart", s.o.ConfigFile)
+	}
+	if err := s.engine.Reload(cfg.Engine); err != nil {
+		return err
+	}
+	if err := s.apply(cfg); err != nil {
+		return errors.Join(err, s.engine.Reload(s.config.Engine), s.apply(s.config))
+	}
+	s.config = cfg
+	return nil
+}
+
+// run starts everything, waits for the end, and stops it in reverse order.
+func (s *server) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var tasks sync.WaitGroup
+	errs := make(chan error, 8)
+	start := func(name string, ctx context.Context, f func(context.Context) error) {
+		tasks.Go(func() {
+			if err := f(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				err = fmt.Errorf("%s: %w", name, err)
+				errs <- err
+				cancel(err)
+			}
+		})
+	}
+	// Delivery outlives the rest: what was decided last is still sent.
+	delivery, stopDelivery := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivery()
+	start("alertmanager", delivery, s.sender.Run)
+	start("pages", ctx, s.serve)
+	if s.o.Started != nil {
+		s.o.Started(s.external.String())
+	}
+	work := func(ctx context.Context) error {
+		if s.o.History != nil {
+			if err := s.o.History(ctx, s.local); err != nil {
+				return err
+			}
+		}
+		if s.remote == nil {
+			start("scraping", ctx, s.local.Run)
+		}
+		if err := s.coldStart(ctx); err != nil {
+			return err
+		}
+		return s.live(ctx)
+	}
+	start("engine", ctx, work)
+	start("reload", ctx, s.reloads)
+	select {
+	case <-ctx.Done():
+	case <-s.quit:
+		s.log.Info("asked to quit")
+		cancel(nil)
+	}
+	s.log.Info("shutting down")
+	stopDelivery()
+	tasks.Wait()
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}
+
+func (s *server) reloads(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.o.Reload:
+			_ = s.reload(ctx) // said in the log and on the pages
+		}
+	}
+}
+
+// serve serves pages, API and metrics.
+func (s *server) serve(ctx context.Context) error {
+	handler, err := s.handler()
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() {
+		file := s.o.WebConfigFile
+		err := toolkit.Serve(s.listener, srv, &toolkit.FlagConfig{WebConfigFile: &file}, s.log)
+		if errors.Is(err, http.ErrServerClosed) {
+			err = nil
+		}
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil {
+		srv.Close()
+	}
+	return <-ended
+}
+
+// close releases what newServer opened.
+func (s *server) close() error {
+	var errs []error
+	if s.listener != nil {
+		if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.journal != nil {
+		errs = append(errs, s.journal.Close())
+	}
+	if s.local != nil {
+		errs = append(errs, s.local.Close())
+	}
+	return errors.Join(errs...)
+}

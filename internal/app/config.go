@@ -1,0 +1,387 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/common/promslog"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/foreshock/foreshock/internal/change"
+	"github.com/foreshock/foreshock/internal/engine"
+	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/topology"
+	"github.com/foreshock/foreshock/internal/yamlfile"
+	"github.com/foreshock/foreshock/rules"
+)
+
+// Config is a whole configuration: foreshock.yml and all the files that it names.
+type Config struct {
+	File       string
+	Prometheus *config.Config // the blocks that are Prometheus's own
+	Source     *SourceConfig  // nil: scrape into the embedded TSDB
+	Engine     engine.Config
+	SendAlerts bool // plain alerting rules are sent
+}
+
+// SourceConfig is the block `source:`.
+type SourceConfig struct {
+	URL        string        `yaml:"url"`
+	HTTPClient yaml.Node     `yaml:"http_client"`
+	Timeout    time.Duration `yaml:"timeout"`
+	SendAlerts bool          `yaml:"send_alerts"`
+}
+
+// ours are the top-level blocks of foreshock.yml that Prometheus does not know.
+type ours struct {
+	Source    *SourceConfig  `yaml:"source"`
+	Identity  []string       `yaml:"identity"`
+	Topology  topologyBlock  `yaml:"topology"`
+	Changes   changesBlock   `yaml:"changes"`
+	Incidents incidentsBlock `yaml:"incidents"`
+}
+
+type topologyBlock struct {
+	Files    []string `yaml:"files"`
+	Discover []struct {
+		Edges  string `yaml:"edges"`
+		Caller string `yaml:"caller"`
+		Callee string `yaml:"callee"`
+	} `yaml:"discover"`
+}
+
+type changesBlock struct {
+	Discover []struct {
+		Kind         string `yaml:"kind"`
+		Versions     string `yaml:"versions"`
+		VersionLabel string `yaml:"version_label"`
+	} `yaml:"discover"`
+}
+
+type incidentsBlock struct {
+	Mode         string        `yaml:"mode"`
+	Interval     time.Duration `yaml:"interval"`
+	Settle       time.Duration `yaml:"settle"`
+	Hold         time.Duration `yaml:"hold"`
+	IgnoreAlerts []string      `yaml:"ignore_alerts"`
+}
+
+// theirs are Prometheus's top-level blocks that do what they do there.
+var theirs = []string{"global", "rule_files", "scrape_configs", "scrape_config_files", "alerting", "storage"}
+
+// later are blocks and fields that DESIGN foresees and this version does not have.
+var later = map[string]string{
+	"remote_write":            "remote_write is not supported yet: remove the block; results are read through the API",
+	"remote_read":             "remote_read is not supported: use `source:` to query a Prometheus-compatible server",
+	"tracing":                 "tracing is not supported yet: remove the block",
+	"otlp":                    "otlp is not supported yet: remove the block",
+	"runtime":                 "runtime is not supported: set GOGC in the environment",
+	"packs":                   "packs are not supported yet: list rule files under rule_files",
+	"incidents.false_pages":   "false_pages is not supported yet: harm decides about pages, whatever their number",
+	"incidents.false_tickets": "false_tickets is not supported yet: corroboration decides about tickets, whatever their number",
+}
+
+var blocks = []string{"source", "identity", "topology", "changes", "incidents"}
+
+// LoadConfig reads foreshock.yml and the files that it names. The error holds
+// everything that is wrong, with file, line and column.
+func LoadConfig(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return ParseConfig(path, data)
+}
+
+// ParseConfig is LoadConfig for a text; relative paths are taken from the directory of path.
+func ParseConfig(path string, data []byte) (*Config, error) {
+	root, err := yamlfile.Parse(path, data)
+	if err != nil {
+		return nil, err
+	}
+	own := ours{Incidents: incidentsBlock{Mode: "page", Interval: 15 * time.Second, Settle: 45 * time.Second, Hold: 15 * time.Minute}}
+	rest := data
+	if root != nil {
+		var mine *yaml.Node
+		if mine, rest, err = split(path, root, data); err != nil {
+			return nil, err
+		}
+		if err := yamlfile.Decode(path, mine, &own); err != nil {
+			return nil, err
+		}
+	}
+	prom, err := loadPrometheus(path, rest)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{File: path, Prometheus: prom, Source: own.Source, SendAlerts: own.Source == nil || own.Source.SendAlerts}
+	c.Engine, err = engineConfig(path, root, own, prom)
+	if err != nil {
+		return nil, err
+	}
+	c.Engine.ReadAlerts = own.Source != nil
+	if own.Source != nil {
+		if own.Source.URL == "" {
+			return nil, at(path, field(root, "source"), "source: url is missing: give the address of a Prometheus-compatible server")
+		}
+		if len(prom.ScrapeConfigs) > 0 {
+			return nil, at(path, field(root, "source"), "source and scrape_configs exclude each other: query a server or scrape targets")
+		}
+	}
+	return c, nil
+}
+
+// split divides the document into our blocks and the text that is Prometheus's,
+// in which our lines are blank so that its line numbers hold.
+func split(path string, root *yaml.Node, data []byte) (*yaml.Node, []byte, error) {
+	if root.Kind != yaml.MappingNode {
+		return nil, nil, at(path, root, "want a mapping of blocks such as scrape_configs: and incidents:")
+	}
+	if root.Style&yaml.FlowStyle != 0 {
+		return nil, nil, at(path, root, "write the top-level blocks on lines of their own, not in {…}")
+	}
+	mine := &yaml.Node{Kind: yaml.MappingNode, Line: root.Line, Column: root.Column}
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	var errs []error
+	for i := 0; i < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		if text, ok := later[key.Value]; ok {
+			errs = append(errs, at(path, key, text))
+			continue
+		}
+		if contains(theirs, key.Value) {
+			continue
+		}
+		if !contains(blocks, key.Value) {
+			msg := fmt.Sprintf("unknown block %q", key.Value)
+			if near, ok := yamlfile.Nearest(key.Value, append(append([]string{}, blocks...), theirs...)); ok {
+				msg += fmt.Sprintf("; did you mean %q?", near)
+			} else {
+				msg += "; known are " + strings.Join(append(append([]string{}, blocks...), theirs...), ", ")
+			}
+			errs = append(errs, at(path, key, msg))
+			continue
+		}
+		if key.Value == "incidents" && value.Kind == yaml.MappingNode {
+			for k := 0; k < len(value.Content); k += 2 {
+				if text, ok := later["incidents."+value.Content[k].Value]; ok {
+					errs = append(errs, at(path, value.Content[k], text))
+				}
+			}
+		}
+		mine.Content = append(mine.Content, key, value)
+		end := len(lines)
+		if i+2 < len(root.Content) {
+			end = root.Content[i+2].Line - 1
+		}
+		for n := key.Line - 1; n < end; n++ {
+			if bytes.HasSuffix(lines[n], []byte("\n")) {
+				lines[n] = []byte("\n")
+			} else {
+				lines[n] = nil
+			}
+		}
+	}
+	return mine, bytes.Join(lines, nil), errors.Join(errs...)
+}
+
+// engineConfig reads the files that the configuration names and checks all of it.
+func engineConfig(path string, root *yaml.Node, own ours, prom *config.Config) (engine.Config, error) {
+	dir := filepath.Dir(path)
+	ec := engine.Config{
+		EvaluationInterval: time.Duration(prom.GlobalConfig.EvaluationInterval),
+		QueryOffset:        time.Duration(prom.GlobalConfig.RuleQueryOffset),
+		ExternalLabels:     prom.GlobalConfig.ExternalLabels,
+		Mode:               incident.Mode(own.Incidents.Mode),
+		Interval:           own.Incidents.Interval, Settle: own.Incidents.Settle, Hold: own.Incidents.Hold,
+	}
+	var errs []error
+	fail := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	names := own.Identity
+	if names == nil {
+		names = []string{"cluster", "namespace", "service"}
+	}
+	var err error
+	if ec.Identity, err = topology.NewIdentity(names); err != nil {
+		return ec, at(path, field(root, "identity"), "identity: "+err.Error())
+	}
+	switch ec.Mode {
+	case incident.ModeShadow, incident.ModeTicket, incident.ModePage:
+	default:
+		fail(at(path, field(root, "incidents", "mode"), fmt.Sprintf("mode %q: want shadow, ticket or page", own.Incidents.Mode)))
+	}
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{{"interval", ec.Interval}, {"settle", ec.Settle}, {"hold", ec.Hold}} {
+		if d.d <= 0 {
+			fail(at(path, field(root, "incidents", d.name), fmt.Sprintf("%s is %s: it must be more than zero", d.name, d.d)))
+		}
+	}
+	ec.IgnoreAlerts, err = ignoreAlerts(own.Incidents.IgnoreAlerts)
+	if err != nil {
+		fail(at(path, field(root, "incidents", "ignore_alerts"), err.Error()))
+	}
+	ec.Rules, err = rules.Load(prom.RuleFiles, ".") // SetDirectory has put the file's own in front
+	fail(err)
+	for _, f := range own.Topology.Files {
+		if !filepath.IsAbs(f) {
+			f = filepath.Join(dir, f)
+		}
+		data, err := os.ReadFile(f)
+		if err != nil {
+			fail(at(path, field(root, "topology", "files"), err.Error()))
+			continue
+		}
+		d, err := topology.ParseFile(f, data, ec.Identity)
+		fail(err)
+		ec.Declared = ec.Declared.Merge(d)
+	}
+	for i, d := range own.Topology.Discover {
+		at := func(name string) *yaml.Node { return item(field(root, "topology", "discover"), i, name) }
+		fail(checkQuery(path, at("edges"), "edges", d.Edges))
+		fail(checkLabel(path, at("caller"), "caller", d.Caller))
+		fail(checkLabel(path, at("callee"), "callee", d.Callee))
+		ec.Edges = append(ec.Edges, topology.Discovery{Edges: d.Edges, Caller: d.Caller, Callee: d.Callee})
+	}
+	for i, d := range own.Changes.Discover {
+		at := func(name string) *yaml.Node { return item(field(root, "changes", "discover"), i, name) }
+		if d.Kind == "" {
+			d.Kind = "deploy"
+		}
+		fail(checkQuery(path, at("versions"), "versions", d.Versions))
+		fail(checkLabel(path, at("version_label"), "version_label", d.VersionLabel))
+		ec.Versions = append(ec.Versions, change.Discovery{Kind: d.Kind, Versions: d.Versions, VersionLabel: d.VersionLabel})
+	}
+	return ec, errors.Join(errs...)
+}
+
+func checkQuery(path string, n *yaml.Node, name, expr string) error {
+	if expr == "" {
+		return at(path, n, name+": the query is missing")
+	}
+	_, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
+	if err != nil {
+		return at(path, n, fmt.Sprintf("%s: %v", name, err))
+	}
+	return nil
+}
+
+func checkLabel(path string, n *yaml.Node, name, label string) error {
+	if !model.UTF8Validation.IsValidLabelName(label) {
+		return at(path, n, fmt.Sprintf("%s: %q is no label name", name, label))
+	}
+	return nil
+}
+
+// defaultIgnored are alerts that say nothing of trouble.
+var defaultIgnored = []string{"Watchdog", "InfoInhibitor", `severity=~"none|info"`}
+
+// ignoreAlerts turns alert names and matchers such as severity=~"none|info" into matchers.
+func ignoreAlerts(list []string) ([][]*labels.Matcher, error) {
+	if list == nil {
+		list = defaultIgnored
+	}
+	var out [][]*labels.Matcher
+	for _, s := range list {
+		if !strings.ContainsAny(s, `=!~"{}`) {
+			out = append(out, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.AlertName, s)})
+			continue
+		}
+		ms, err := parser.NewParser(parser.Options{}).ParseMetricSelector("{" + strings.Trim(s, "{}") + "}")
+		if err != nil {
+			return nil, fmt.Errorf("ignore_alerts: %q is neither an alert's name nor a matcher such as severity=\"info\": %w", s, err)
+		}
+		out = append(out, ms)
+	}
+	return out, nil
+}
+
+// prometheusError is how Prometheus's YAML errors give their place.
+var prometheusError = regexp.MustCompile(`(?m)line (\d+): (.*)$`)
+
+var unknownField = regexp.MustCompile(`field (\S+) not found in type (\S+)`)
+
+// loadPrometheus lets Prometheus's own code read its blocks, and gives its
+// errors a column and a suggestion.
+func loadPrometheus(path string, text []byte) (*config.Config, error) {
+	cfg, err := config.Load(string(text), promslog.NewNopLogger())
+	if err == nil {
+		cfg.SetDirectory(filepath.Dir(path))
+		if _, err := cfg.GetScrapeConfigs(); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return cfg, nil
+	}
+	found := prometheusError.FindAllStringSubmatch(err.Error(), -1)
+	if found == nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var errs []error
+	lines := strings.Split(string(text), "\n")
+	for _, f := range found {
+		line, _ := strconv.Atoi(f[1])
+		e := &yamlfile.Error{File: path, Line: line, Column: 1, Msg: f[2]}
+		if line >= 1 && line <= len(lines) {
+			e.Column = 1 + len(lines[line-1]) - len(strings.TrimLeft(lines[line-1], " -"))
+		}
+		if u := unknownField.FindStringSubmatch(f[2]); u != nil {
+			e.Msg = fmt.Sprintf("unknown field %q", u[1])
+			if line >= 1 && line <= len(lines) {
+				if k := strings.Index(lines[line-1], u[1]); k >= 0 {
+					e.Column = k + 1
+				}
+			}
+			if near, ok := yamlfile.Nearest(u[1], prometheusFields()); ok {
+				e.Msg += fmt.Sprintf("; did you mean %q?", near)
+			}
+		}
+		errs = append(errs, e)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// prometheusFields are the names of all fields of Prometheus's configuration.
+func prometheusFields() []string {
+	seen := map[reflect.Type]bool{}
+	names := map[string]bool{}
+	var walk func(t reflect.Type)
+	walk = func(t reflect.Type) {
+		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct || seen[t] {
+			return
+		}
+		seen[t] = true
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if tag, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); tag != "" && tag != "-" {
+				names[tag] = true
+			}
+			walk(f.Type)
+		}
+	}
+	walk(reflect.TypeOf(config.Config{}))
+	out := make([]string, 0, len(names))
+	for n := range names {
+		out = append(out, n)
+	}
+	return sorted(out)
+}

@@ -1,0 +1,77 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+
+	promconfig "github.com/prometheus/common/config"
+	"go.yaml.in/yaml/v3"
+)
+
+// client reads the block http_client with Prometheus's own code. Files that it
+// names are relative to the configuration's.
+func (c *SourceConfig) client(file string) (promconfig.HTTPClientConfig, error) {
+	cfg := promconfig.DefaultHTTPClientConfig
+	if c.HTTPClient.Kind == 0 {
+		return cfg, nil
+	}
+	text, err := yaml.Marshal(&c.HTTPClient)
+	if err == nil {
+		var parsed *promconfig.HTTPClientConfig
+		if parsed, err = promconfig.LoadHTTPConfig(string(text)); err == nil {
+			cfg = *parsed
+		}
+	}
+	if err != nil {
+		return cfg, at(file, &c.HTTPClient, "http_client: "+err.Error())
+	}
+	cfg.SetDirectory(filepath.Dir(file))
+	return cfg, nil
+}
+
+// sameSource reports whether two configurations read from the same place.
+func sameSource(a, b *SourceConfig) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	x, _ := yaml.Marshal(a)
+	y, _ := yaml.Marshal(b)
+	return string(x) == string(y)
+}
+
+// Check reads a configuration and all files that it names, and says what is in it.
+func Check(path string, out io.Writer) error {
+	cfg, err := LoadConfig(path)
+	if err != nil {
+		return err
+	}
+	if cfg.Source != nil {
+		if _, err := cfg.Source.client(path); err != nil {
+			return err
+		}
+	}
+	var groups, records, alerts, detections int
+	for _, f := range cfg.Engine.Rules {
+		for _, g := range f.Groups {
+			groups++
+			for _, r := range g.Rules {
+				switch {
+				case r.Detection != nil:
+					detections++
+				case r.Prometheus.Alert != "":
+					alerts++
+				default:
+					records++
+				}
+			}
+		}
+	}
+	from := fmt.Sprintf("scrapes %d jobs", len(cfg.Prometheus.ScrapeConfigs))
+	if cfg.Source != nil {
+		from = "queries " + redacted(cfg.Source.URL)
+	}
+	_, err = fmt.Fprintf(out, "%s is valid: %s; %d groups with %d recording, %d alerting and %d detection rules; %s mode\n",
+		path, from, groups, records, alerts, detections, cfg.Engine.Mode)
+	return err
+}

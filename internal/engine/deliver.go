@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/foreshock/foreshock/alertmanager"
+	"github.com/foreshock/foreshock/internal/incident"
+)
+
+// lapse is how far in the future the end of an open incident's alert lies, in
+// holds: a crash shorter than lapse × hold resolves nothing.
+const lapse = 2
+
+// resolvedFor is how long a resolved incident is still handed to delivery.
+const resolvedFor = 15 * time.Minute
+
+// deliver hands all alerts to delivery that shall be alive. While the past is
+// replayed, and in shadow mode, nothing is; what ended in the past and was
+// never told to anybody is not told now.
+func (e *Engine) deliver(now time.Time) {
+	if !e.live || e.o.Deliver == nil || e.config.Mode == incident.ModeShadow {
+		return
+	}
+	var out []alertmanager.Alert
+	for _, i := range e.open {
+		if i.State == incident.Open {
+			e.told[i.ID] = true
+			out = append(out, e.alertsOf(i, now.Add(lapse*e.config.Hold))...)
+		}
+	}
+	// Replicas resolve by lapse: one that has seen enough must not end what
+	// another still sees.
+	if e.o.Active == nil {
+		for k := len(e.recent) - 1; k >= 0 && now.Sub(e.recent[k].Resolved) < resolvedFor; k-- {
+			if e.told[e.recent[k].ID] {
+				out = append(out, e.alertsOf(e.recent[k], e.recent[k].Resolved)...)
+			}
+		}
+	}
+	e.o.Deliver(now, out)
+}
+
+func (e *Engine) alertsOf(i *incident.Incident, ends time.Time) []alertmanager.Alert {
+	annotations := i.Annotations()
+	url := ""
+	if e.o.ExternalURL != nil {
+		url = strings.TrimSuffix(e.o.ExternalURL.String(), "/") + "/incidents/" + i.ID
+		annotations["incident_url"] = url
+	}
+	if len(i.Causes) > 0 && i.Known {
+		if n, ok := e.topology.At(e.lastTick).Node(i.Causes[0].Service); ok && n.Runbook != "" {
+			annotations["runbook_url"] = n.Runbook
+		}
+	}
+	var out []alertmanager.Alert
+	for _, s := range i.Sent {
+		out = append(out, alertmanager.Alert{
+			Labels:      labels.FromMap(s.Labels),
+			Annotations: labels.FromMap(annotations),
+			StartsAt:    s.Time, EndsAt: ends, GeneratorURL: url,
+		})
+	}
+	return out
+}

@@ -1,0 +1,254 @@
+// Package engine is the one step that live evaluation, cold start and
+// backtest share: rules are evaluated, their readings, the alerts that fire,
+// the dependency graph and the changes become an incident step, and what that
+// decides goes to delivery and back to the rules as holds.
+//
+// The engine translates between the parts, which do not know each other. It
+// never reads a clock: [Engine.Eval] and [Engine.Tick] are given the time.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+	promrules "github.com/prometheus/prometheus/rules"
+
+	"github.com/foreshock/foreshock/alertmanager"
+	"github.com/foreshock/foreshock/internal/change"
+	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/source"
+	"github.com/foreshock/foreshock/internal/topology"
+	"github.com/foreshock/foreshock/rules"
+)
+
+// Config is what a configuration file says, in the engine's terms. It may be
+// exchanged while the engine runs; see [Engine.Reload].
+type Config struct {
+	Rules              []*rules.File
+	EvaluationInterval time.Duration // default of groups
+	QueryOffset        time.Duration
+	ExternalLabels     labels.Labels
+	Identity           topology.Identity
+	Declared           topology.Declared
+	Edges              []topology.Discovery
+	Versions           []change.Discovery
+	Mode               incident.Mode
+	Interval           time.Duration // distance of two incident steps
+	Settle, Hold       time.Duration
+	IgnoreAlerts       [][]*labels.Matcher // an alert that one of them matches is no evidence
+	ReadAlerts         bool                // the team's alerts are read as ALERTS from the source
+}
+
+// Options of an engine that stay for its life.
+type Options struct {
+	Config      Config
+	ExternalURL *url.URL // where people reach the pages; may be nil
+	// Deliver takes over all alerts that shall be alive at now; nil delivers nothing.
+	Deliver func(now time.Time, alerts []alertmanager.Alert)
+	// Active reads what other replicas have open; nil when there is one replica.
+	Active func(ctx context.Context) ([]alertmanager.Alert, error)
+	// Wait before opening an incident: a replica's position × 15 s.
+	Wait    time.Duration
+	Journal *Journal // nil keeps none
+	// Changes are kept beside the engine, since they are posted as well; nil makes an empty set.
+	Changes    *change.Tracker
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil registers nothing
+}
+
+// Engine holds the state of all parts between two steps.
+type Engine struct {
+	o       Options
+	metrics *metrics
+	log     *slog.Logger
+
+	inbox inbox // evaluations that arrived since the last tick
+
+	mu         sync.Mutex // guards what follows; held for the whole of a tick
+	config     Config
+	rules      *rules.Manager
+	store      source.Store
+	topology   *topology.Topology
+	correlator *incident.Correlator
+	firing     map[string]time.Time
+	recent     []*incident.Incident // resolved ones, newest last, bounded
+	open       []*incident.Incident // as of the last tick
+	saved      map[string]string    // what the journal has of an incident
+	lastTick   time.Time
+	acts       []incident.Act
+	live       bool            // journal and deliver; see GoLive
+	told       map[string]bool // incidents that were delivered
+	warned     map[string]bool // discovery queries whose failure is in the log
+}
+
+// New makes an engine. [Engine.Attach] gives it something to read before the first step.
+func New(o Options) (*Engine, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Changes == nil {
+		o.Changes = change.NewTracker()
+	}
+	e := &Engine{
+		o: o, config: o.Config, log: o.Logger, metrics: newMetrics(o.Registerer),
+		firing: map[string]time.Time{}, saved: map[string]string{}, warned: map[string]bool{}, told: map[string]bool{},
+	}
+	if err := e.configure(o.Config); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) incidentOptions(c Config) incident.Options {
+	return incident.Options{
+		Mode: c.Mode, Interval: c.Interval, Settle: c.Settle, Hold: c.Hold, Wait: e.o.Wait,
+		Labels: c.Identity.Labels,
+	}
+}
+
+// configure builds what depends on the configuration alone.
+func (e *Engine) configure(c Config) error {
+	t, err := topology.New(topology.Options{Identity: c.Identity, Declared: c.Declared})
+	if err != nil {
+		return err
+	}
+	io := e.incidentOptions(c)
+	if e.correlator == nil {
+		e.correlator, err = incident.New(io)
+	} else {
+		err = e.correlator.Configure(io)
+	}
+	if err != nil {
+		return err
+	}
+	if e.topology != nil {
+		t.Keep(e.topology)
+	}
+	e.topology, e.config = t, c
+	return nil
+}
+
+// Attach makes the engine read from and write to the store from now on. What
+// the detectors have learnt is carried over from the store before.
+// Notify takes the alerts of plain alerting rules; nil drops them.
+func (e *Engine) Attach(ctx context.Context, s source.Store, live Live) error {
+	m, err := rules.New(rules.Options{
+		Query: s.Query, Appendable: s.Appendable, Queryable: s.Queryable, Notify: live.Notify,
+		ExternalURL: e.o.ExternalURL, ExternalLabels: e.config.ExternalLabels,
+		EvaluationInterval: e.config.EvaluationInterval, QueryOffset: e.config.QueryOffset,
+		Logger: e.log, Registerer: live.Registerer, Context: ctx, Now: live.Now,
+		OnEvaluation: e.inbox.put,
+	})
+	if err != nil {
+		return err
+	}
+	if err := m.Update(e.config.Rules); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.rules != nil {
+		m.CopyDetections(e.rules)
+	}
+	e.rules, e.store = m, s
+	return nil
+}
+
+// Live is what only a running server gives the rules.
+type Live struct {
+	Notify     promrules.NotifyFunc
+	Registerer prometheus.Registerer
+	Now        func() time.Time // the clock of the schedule
+}
+
+// Rules returns the manager in use, for its schedule and for pages.
+func (e *Engine) Rules() *rules.Manager {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.rules
+}
+
+// Reload exchanges the configuration; on an error the old one goes on.
+func (e *Engine) Reload(c Config) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.rules == nil {
+		return errors.New("reload before the engine was started: try again when it is ready")
+	}
+	old := e.config
+	if err := e.configure(c); err != nil {
+		return err
+	}
+	e.rules.Configure(c.EvaluationInterval, c.QueryOffset, c.ExternalLabels)
+	if err := e.rules.Update(c.Rules); err != nil {
+		return errors.Join(fmt.Errorf("rules: %w", err), e.configure(old))
+	}
+	return nil
+}
+
+// Incidents returns the open ones, oldest first, and then the resolved ones, newest first.
+func (e *Engine) Incidents() []*incident.Incident {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []*incident.Incident
+	for _, i := range e.open {
+		if i.State == incident.Open {
+			out = append(out, i)
+		}
+	}
+	for k := len(e.recent) - 1; k >= 0; k-- {
+		out = append(out, e.recent[k])
+	}
+	return out
+}
+
+// Forming returns what has evidence but was not sent (yet).
+func (e *Engine) Forming() []*incident.Incident {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []*incident.Incident
+	for _, i := range e.open {
+		if i.State == incident.Forming {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// Graph returns the dependency graph as of the last tick.
+func (e *Engine) Graph() *topology.Graph {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.topology.At(e.lastTick)
+}
+
+// Changes returns the tracker of changes.
+func (e *Engine) Changes() *change.Tracker { return e.o.Changes }
+
+// Act hands an operator's act to the next tick.
+func (e *Engine) Act(a incident.Act) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.acts = append(e.acts, a)
+}
+
+// Interval returns the distance of two incident steps.
+func (e *Engine) Interval() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.config.Interval
+}
+
+// Identity returns which labels name a service.
+func (e *Engine) Identity() topology.Identity {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.config.Identity
+}

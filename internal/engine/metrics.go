@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/foreshock/foreshock/internal/incident"
+)
+
+type metrics struct {
+	incidents         *prometheus.GaugeVec
+	opened            *prometheus.CounterVec
+	anomalies         prometheus.Gauge
+	refused           prometheus.Gauge
+	discoveryFailures *prometheus.CounterVec
+	journalFailures   prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		incidents: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "foreshock_incidents", Help: "Incidents by state and severity.",
+		}, []string{"state", "severity"}),
+		opened: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "foreshock_incidents_resolved_total", Help: "Incidents that were resolved, by severity.",
+		}, []string{"severity"}),
+		anomalies: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "foreshock_incident_anomalies", Help: "Series that are part of open incidents.",
+		}),
+		refused: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "foreshock_incidents_refused", Help: "Incidents that were not formed since too many are open.",
+		}),
+		discoveryFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "foreshock_discovery_failures_total", Help: "Queries for edges and versions that failed.",
+		}, []string{"for"}),
+		journalFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "foreshock_journal_failures_total", Help: "Transitions of incidents that could not be journalled.",
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.incidents, m.opened, m.anomalies, m.refused, m.discoveryFailures, m.journalFailures)
+	}
+	return m
+}
+
+func (m *metrics) observe(incidents []*incident.Incident, refused int) {
+	m.incidents.Reset()
+	n := 0
+	for _, i := range incidents {
+		if i.State == incident.Resolved {
+			m.opened.WithLabelValues(string(i.Severity)).Inc()
+			continue
+		}
+		m.incidents.WithLabelValues(string(i.State), string(i.Severity)).Inc()
+		n += len(i.Anomalies)
+	}
+	m.anomalies.Set(float64(n))
+	m.refused.Set(float64(refused))
+}

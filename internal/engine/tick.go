@@ -1,0 +1,275 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	promrules "github.com/prometheus/prometheus/rules"
+
+	"github.com/foreshock/foreshock/detectors"
+	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/topology"
+	"github.com/foreshock/foreshock/rules"
+)
+
+// maxRecent bounds the resolved incidents that are remembered.
+const maxRecent = 1000
+
+// inbox collects evaluations until the next tick. Groups evaluate on their own
+// goroutines; the tick sorts, so their order does not matter.
+type inbox struct {
+	mu   sync.Mutex
+	list []rules.Evaluation
+}
+
+func (b *inbox) put(ev rules.Evaluation) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.list = append(b.list, ev)
+}
+
+func (b *inbox) take() []rules.Evaluation {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := b.list
+	b.list = nil
+	slices.SortStableFunc(out, func(x, y rules.Evaluation) int {
+		return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(x.Rule.Name(), y.Rule.Name()))
+	})
+	return out
+}
+
+// Eval evaluates one group at ts.
+func (e *Engine) Eval(ctx context.Context, g *rules.Group, ts time.Time) {
+	e.Rules().Eval(ctx, g, ts)
+}
+
+// Tick is one incident step over all that arrived by now. It returns the
+// incidents that are open and those that ended.
+func (e *Engine) Tick(ctx context.Context, now time.Time) []*incident.Incident {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	in := e.input(ctx, now)
+	out := e.correlator.Step(now, in)
+	e.rules.Hold(holds(out.Holds))
+	e.lastTick = now
+	e.open = out.Incidents
+	for _, i := range out.Incidents {
+		if i.State == incident.Resolved && len(i.Sent) > 0 {
+			e.recent = append(e.recent, i)
+		}
+	}
+	if n := len(e.recent) - maxRecent; n > 0 {
+		e.recent = slices.Delete(e.recent, 0, n)
+	}
+	e.journal(out.Incidents)
+	e.deliver(now)
+	e.metrics.observe(out.Incidents, e.correlator.Refused())
+	return out.Incidents
+}
+
+// input translates what the parts have for the incident step.
+func (e *Engine) input(ctx context.Context, now time.Time) incident.Input {
+	e.discover(ctx, now)
+	in := incident.Input{
+		Alerts: e.alerts(ctx, now),
+		// A change is looked at for a day; the correlator forgets older ones itself.
+		Changes: e.o.Changes.Since(now.Add(-24 * time.Hour)),
+		Acts:    e.acts,
+		Graph:   e.topology.At(now),
+	}
+	e.acts = nil
+	newest := map[[2]string]int{}
+	for _, ev := range e.inbox.take() {
+		if ev.Err != nil {
+			in.Blind = append(in.Blind, incident.Blind{Rule: ev.Rule.Name(), Since: ev.Time, Reason: "failed", Error: ev.Err.Error()})
+			continue
+		}
+		if len(ev.Readings) == 0 {
+			in.Blind = append(in.Blind, incident.Blind{Rule: ev.Rule.Name(), Since: ev.Time, Reason: "empty"})
+		}
+		for _, r := range ev.Readings {
+			reading := e.reading(ev.Rule, r)
+			k := [2]string{reading.Rule, reading.Series}
+			if i, ok := newest[k]; ok {
+				in.Readings[i] = e.merge(in.Readings[i], reading)
+				continue
+			}
+			newest[k] = len(in.Readings)
+			in.Readings = append(in.Readings, reading)
+		}
+	}
+	slices.SortFunc(in.Readings, func(a, b incident.Reading) int {
+		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Series, b.Series))
+	})
+	if e.o.Active != nil && e.correlator.Opening(now) {
+		in.Foreign = e.foreign(ctx)
+	}
+	return in
+}
+
+// merge keeps the newer of two readings of a series that arrived between two
+// steps; an anomaly in either is not lost.
+func (e *Engine) merge(old, fresh incident.Reading) incident.Reading {
+	if fresh.Time.Before(old.Time) {
+		return old
+	}
+	return fresh
+}
+
+// unsure are the doubts under which a reading never opens a page alone.
+const unsure = detectors.DoubtWarmingUp | detectors.DoubtShortHistory | detectors.DoubtAfterGap | detectors.DoubtPartial
+
+func (e *Engine) reading(d *rules.Detection, r rules.Reading) incident.Reading {
+	v := r.Verdict
+	return incident.Reading{
+		Time: r.Time, Rule: d.Name(), Series: r.Key,
+		Service: e.config.Identity.OfLabels(r.Series), Signal: incident.Signal(d.Signal()),
+		Value: v.Value, Expected: v.Expected, Lower: v.Lower, Upper: v.Upper, Score: v.Score, Up: v.Up,
+		Anomalous: r.Anomalous, Onset: r.Onset, Kind: v.Kind.String(),
+		Unsure: v.Doubts&unsure != 0, Doubts: v.Doubts.Strings(), Unit: d.Unit(),
+	}
+}
+
+func holds(in []incident.Hold) []rules.Hold {
+	out := make([]rules.Hold, 0, len(in))
+	for _, h := range in {
+		out = append(out, rules.Hold{Rule: h.Rule, Series: h.Series, Since: h.Since, Accept: h.Accept})
+	}
+	return out
+}
+
+// discover asks for edges and versions. A query that fails leaves what is
+// known as it is, and is said once.
+func (e *Engine) discover(ctx context.Context, now time.Time) {
+	ask := func(what, expr string, use func(promql.Vector) error) {
+		v, err := e.store.Query(ctx, expr, now.Add(-e.config.QueryOffset))
+		if err == nil {
+			err = use(v)
+		}
+		if err == nil {
+			delete(e.warned, expr)
+			return
+		}
+		e.metrics.discoveryFailures.WithLabelValues(what).Inc()
+		if !e.warned[expr] && ctx.Err() == nil {
+			e.warned[expr] = true
+			e.log.Warn("discovery query failed; what is known stays", "for", what, "query", expr, "err", err)
+		}
+	}
+	for _, d := range e.config.Edges {
+		ask("edges", d.Edges, func(v promql.Vector) error { return e.topology.Discover(now, d, v) })
+	}
+	for _, d := range e.config.Versions {
+		ask("versions", d.Versions, func(v promql.Vector) error {
+			return e.o.Changes.Discover(now, d, e.config.Identity, v)
+		})
+	}
+}
+
+// alerts returns the team's own alerts that fire, own rules' and the source's.
+func (e *Engine) alerts(ctx context.Context, now time.Time) []incident.Alert {
+	var out []incident.Alert
+	add := func(ls labels.Labels, since time.Time, summary string) {
+		s := e.config.Identity.OfLabels(ls)
+		if s == "" || ls.Get("generator") == incident.Generator || e.ignored(ls) {
+			return
+		}
+		out = append(out, incident.Alert{
+			Name: ls.Get(labels.AlertName), Service: s, Severity: ls.Get("severity"),
+			Since: since, Labels: ls.Map(), Summary: summary,
+		})
+	}
+	for _, a := range e.rules.ActiveAlerts() {
+		if a.State == promrules.StateFiring {
+			add(a.Labels, a.ActiveAt, a.Annotations.Get("summary"))
+		}
+	}
+	if e.config.ReadAlerts {
+		e.readAlerts(ctx, now, add)
+	}
+	slices.SortFunc(out, func(a, b incident.Alert) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Name, b.Name), cmp.Compare(fmt.Sprint(a.Labels), fmt.Sprint(b.Labels)))
+	})
+	return out
+}
+
+// readAlerts takes the alerts that Prometheus itself has firing from its
+// ALERTS series. Their start is when they were first seen here.
+func (e *Engine) readAlerts(ctx context.Context, now time.Time, add func(labels.Labels, time.Time, string)) {
+	const expr = `ALERTS{alertstate="firing"}`
+	v, err := e.store.Query(ctx, expr, now)
+	if err != nil {
+		if !e.warned[expr] && ctx.Err() == nil {
+			e.warned[expr] = true
+			e.log.Warn("the team's own alerts cannot be read; going on without", "query", expr, "err", err)
+		}
+		return
+	}
+	delete(e.warned, expr)
+	seen := map[string]bool{}
+	for _, s := range v {
+		ls := labels.NewBuilder(s.Metric).Del(labels.MetricName, "alertstate").Labels()
+		k := ls.String()
+		seen[k] = true
+		if _, ok := e.firing[k]; !ok {
+			e.firing[k] = now
+		}
+		add(ls, e.firing[k], "")
+	}
+	maps.DeleteFunc(e.firing, func(k string, _ time.Time) bool { return !seen[k] })
+}
+
+func (e *Engine) ignored(ls labels.Labels) bool {
+	for _, ms := range e.config.IgnoreAlerts {
+		all := true
+		for _, m := range ms {
+			all = all && m.Matches(ls.Get(m.Name))
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+// foreign reads what other replicas have open. Where the Alertmanager cannot
+// be read, an incident is opened all the same.
+func (e *Engine) foreign(ctx context.Context) []incident.Foreign {
+	active, err := e.o.Active(ctx)
+	if err != nil {
+		e.log.Warn("cannot read what other replicas have open; opening without", "err", err)
+		return nil
+	}
+	var out []incident.Foreign
+	for _, a := range active {
+		if a.Labels.Get("generator") != incident.Generator || a.Labels.Get("incident") == "" {
+			continue
+		}
+		f := incident.Foreign{
+			ID: a.Labels.Get("incident"), Labels: a.Labels.Map(),
+			Severity: incident.Severity(a.Labels.Get("severity")), StartsAt: a.StartsAt,
+		}
+		if s := e.config.Identity.OfLabels(a.Labels); s != "" {
+			f.Services = append(f.Services, s)
+		}
+		for _, s := range strings.Split(a.Annotations.Get("services"), ",") {
+			if s != "" {
+				f.Services = append(f.Services, topology.Service(s))
+			}
+		}
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b incident.Foreign) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), a.StartsAt.Compare(b.StartsAt), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}

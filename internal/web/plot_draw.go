@@ -1,0 +1,254 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"html"
+	"image/color"
+	"math"
+	"strings"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/foreshock/foreshock/internal/incident"
+)
+
+// A plot's size in units of its viewBox; on a phone one unit is about one pixel.
+const (
+	plotWidth  = 380
+	plotHeight = 180
+)
+
+// plotFonts are what a plot is lettered in: the reader's own, since nothing may
+// be loaded, and first those as wide as Liberation Sans, which the layout is made with.
+const plotFonts = "Arial,'Liberation Sans',Arimo,Helvetica,Roboto,sans-serif"
+
+// theme is the colours of a plot.
+type theme struct {
+	text, grid, band, line, expected, onset, after color.NRGBA
+}
+
+var (
+	lightTheme = theme{
+		text: color.NRGBA{0x57, 0x60, 0x6a, 0xff}, grid: color.NRGBA{0xe2, 0xe5, 0xea, 0xff},
+		band: color.NRGBA{0x2f, 0x6f, 0xd0, 0x2e}, line: color.NRGBA{0x1c, 0x4f, 0xa8, 0xff},
+		expected: color.NRGBA{0x5d, 0x7f, 0xb8, 0xff}, onset: color.NRGBA{0xc4, 0x20, 0x2b, 0xff}, after: color.NRGBA{0xc4, 0x20, 0x2b, 0x0d},
+	}
+	darkTheme = theme{
+		text: color.NRGBA{0x9a, 0xa7, 0xb8, 0xff}, grid: color.NRGBA{0x2a, 0x33, 0x40, 0xff},
+		band: color.NRGBA{0x5b, 0x9d, 0xff, 0x33}, line: color.NRGBA{0x8c, 0xbc, 0xff, 0xff},
+		expected: color.NRGBA{0x6b, 0x8f, 0xc4, 0xff}, onset: color.NRGBA{0xff, 0x6b, 0x6b, 0xff}, after: color.NRGBA{0xff, 0x6b, 0x6b, 0x14},
+	}
+)
+
+func hexOf(c color.NRGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
+
+// chart is what a plot is drawn from.
+type chart struct {
+	points     []incident.Point
+	onset, end time.Time // end: zero while the anomaly lasts
+	unit       string
+	title      string
+	theme      theme
+}
+
+// errNoPoints is a fact about the series, not a failure.
+var errNoPoints = errors.New("no values were kept of this series")
+
+// drawPlot draws value, band, expectation and onset over time as an SVG.
+func drawPlot(c chart) ([]byte, error) {
+	points := prepare(c.points)
+	low, high, ok := valueRange(points)
+	if !ok {
+		return nil, errNoPoints
+	}
+	p := plot.New()
+	p.BackgroundColor = color.Transparent
+	begin, end := timeRange(points, c.onset)
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = begin, end, low, high
+	u := unitFor(c.unit, math.Max(math.Abs(low), math.Abs(high)))
+	styleAxes(p, c.theme)
+	p.X.Tick.Marker = plot.TickerFunc(timeTicks)
+	p.Y.Tick.Marker = plot.TickerFunc(func(lo, hi float64) []plot.Tick { return valueTicks(lo, hi, u) })
+
+	grid := plotter.NewGrid()
+	grid.Vertical.Width = 0
+	grid.Horizontal.Color, grid.Horizontal.Width = c.theme.grid, vg.Points(1)
+	p.Add(grid)
+	if !c.onset.IsZero() {
+		p.Add(onsetMark{at: seconds(c.onset), until: until(c.end, end), theme: c.theme})
+	}
+	addBand(p, points, c.theme)
+	addLine(p, points, func(q incident.Point) float64 { return q.Expected }, draw.LineStyle{
+		Color: c.theme.expected, Width: vg.Points(1.2), Dashes: []vg.Length{vg.Points(4), vg.Points(3)}})
+	addLine(p, points, func(q incident.Point) float64 { return q.Value }, draw.LineStyle{Color: c.theme.line, Width: vg.Points(1.8)})
+
+	canvas := vgsvg.New(plotWidth, plotHeight)
+	p.Draw(draw.Crop(draw.New(canvas), 2, -14, 2, -4))
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("draw plot: %w", err)
+	}
+	return finish(b.String(), c.title), nil
+}
+
+// finish gives the document a title and the reader's own fonts.
+func finish(svg, title string) []byte {
+	head, body, ok := strings.Cut(svg, "xmlns:xlink=\"http://www.w3.org/1999/xlink\">")
+	if !ok {
+		return []byte(svg)
+	}
+	head = strings.ReplaceAll(head, "pt\"", "\"") // points are a third larger than pixels
+	body = strings.ReplaceAll(body, "font-family:Liberation Sans;", "font-family:"+plotFonts+";")
+	return []byte(head + ` xmlns:xlink="http://www.w3.org/1999/xlink" role="img">` +
+		"\n<title>" + html.EscapeString(xmlText(title)) + "</title>" + body)
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+
+func until(t time.Time, otherwise float64) float64 {
+	if t.IsZero() {
+		return otherwise
+	}
+	return seconds(t)
+}
+
+// valueRange is the span of what is drawn with some air around it. The band
+// may widen the span of the values by their size at most: a band of a hundred
+// times the values would flatten them.
+func valueRange(points []incident.Point) (low, high float64, ok bool) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, p := range points {
+		for _, v := range []float64{p.Value, p.Expected} {
+			if !math.IsNaN(v) {
+				low, high = math.Min(low, v), math.Max(high, v)
+			}
+		}
+	}
+	if low > high {
+		return 0, 0, false
+	}
+	nonNegative := low >= 0
+	room := math.Max(high-low, math.Abs(high))
+	bandLow, bandHigh := low, high
+	for _, p := range points {
+		if !math.IsNaN(p.Lower) {
+			bandLow = math.Min(bandLow, p.Lower)
+		}
+		if !math.IsNaN(p.Upper) {
+			bandHigh = math.Max(bandHigh, p.Upper)
+		}
+	}
+	low, high = math.Max(bandLow, low-room), math.Min(bandHigh, high+room)
+	if low == high {
+		pad := math.Max(math.Abs(low)/2, 1e-9)
+		low, high = low-pad, high+pad
+	}
+	air := (high - low) * 0.06
+	low, high = low-air, high+air
+	if nonNegative && low < 0 {
+		low = 0
+	}
+	// Where the values reach down near zero anyway, zero makes a better base.
+	if nonNegative && low < 0.35*high {
+		low = 0
+	}
+	return low, high, true
+}
+
+func timeRange(points []incident.Point, onset time.Time) (begin, end float64) {
+	begin, end = seconds(points[0].Time), seconds(points[len(points)-1].Time)
+	if o := seconds(onset); !onset.IsZero() && o > begin-86400 && o < end+86400 {
+		begin, end = math.Min(begin, o), math.Max(end, o)
+	}
+	if end-begin < 2 {
+		begin, end = begin-30, end+30
+	}
+	return begin, end
+}
+
+func styleAxes(p *plot.Plot, t theme) {
+	label := font.Font{Typeface: "Liberation", Variant: "Sans", Size: 11.5}
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.Padding = 0
+		a.LineStyle.Width = 0
+		a.Tick.Length = 0
+		a.Tick.LineStyle.Width = 0
+		a.Tick.Label.Font = label
+		a.Tick.Label.Color = t.text
+		a.Tick.Label.Handler = text.Plain{Fonts: font.DefaultCache}
+	}
+	p.X.Tick.Label.YAlign = text.YTop
+	p.X.Padding = 4
+	p.Y.Padding = 9
+}
+
+// timeTicks puts at most five labels at whole multiples of a round step, in UTC.
+func timeTicks(begin, end float64) []plot.Tick {
+	steps := []float64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400}
+	step := steps[len(steps)-1]
+	for _, s := range steps {
+		if (end-begin)/s <= 5 {
+			step = s
+			break
+		}
+	}
+	for (end-begin)/step > 5 {
+		step *= 2
+	}
+	layout := "15:04:05"
+	if end-begin > 86400 {
+		layout = "2 Jan 15:04"
+	}
+	var ticks []plot.Tick
+	for v := math.Ceil(begin/step) * step; v <= end; v += step {
+		ticks = append(ticks, plot.Tick{Value: v, Label: time.Unix(int64(v), 0).UTC().Format(layout)})
+	}
+	return ticks
+}
+
+// valueTicks puts about four labels at round multiples, with the unit.
+func valueTicks(low, high float64, u unit) []plot.Tick {
+	lo, hi := low*u.scale, high*u.scale
+	raw := (hi - lo) / 4
+	magnitude := math.Pow(10, math.Floor(math.Log10(raw)))
+	step := 10 * magnitude
+	for _, f := range []float64{1, 2, 2.5, 5} {
+		if raw <= f*magnitude {
+			step = f * magnitude
+			break
+		}
+	}
+	var ticks []plot.Tick
+	for i := math.Ceil(lo/step - 1e-9); i*step <= hi && len(ticks) < 8; i++ {
+		v := i * step
+		if math.Abs(v) < step*1e-6 {
+			v = 0
+		}
+		ticks = append(ticks, plot.Tick{Value: v / u.scale, Label: tickLabel(v, step) + u.suffix})
+	}
+	return ticks
+}
+
+// tickLabel shows as many digits as neighbouring ticks need to differ.
+func tickLabel(v, step float64) string {
+	if a := math.Abs(v); a != 0 && (a >= 1e7 || step < 1e-4) {
+		return fmt.Sprintf("%.3g", v)
+	}
+	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
+	s := fmt.Sprintf("%.*f", digits, v)
+	if digits == 0 && math.Abs(step-math.Round(step)) > 1e-9 { // 2.5
+		s = fmt.Sprintf("%.1f", v)
+	} else if r := step * math.Pow(10, float64(digits)); math.Abs(r-math.Round(r)) > 1e-6 { // 0.25
+		s = fmt.Sprintf("%.*f", digits+1, v)
+	}
+	return s
+}

@@ -1,0 +1,186 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sort"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// maxBody bounds a request's body in bytes: a posted change, or the form of a query.
+const maxBody = 1 << 20
+
+// csp lets a page load its own style sheet and images and nothing else.
+const csp = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// route is one path and what it answers to each method; HEAD goes with GET.
+type route struct {
+	path    string // as http.ServeMux takes it, without method
+	name    string // value of the label `handler`
+	methods map[string]http.HandlerFunc
+}
+
+func get(h http.HandlerFunc) map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{http.MethodGet: h}
+}
+
+func (s *server) table() []route {
+	form := func(h http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodGet: h, http.MethodPost: h}
+	}
+	act := func(h http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodPost: h, http.MethodPut: h}
+	}
+	metrics := promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	return []route{
+		{"/{$}", "/", get(s.pageIncidents)},
+		{"/incidents/{id}", "/incidents/:id", get(s.pageIncident)},
+		{"/incidents/{id}/plot.svg", "/incidents/:id/plot.svg", get(s.plot)},
+		{"/services", "/services", get(s.pageServices)},
+		{"/rules", "/rules", get(s.pageRules)},
+		{"/targets", "/targets", get(s.pageTargets)},
+		{"/status", "/status", get(s.pageStatus)},
+		{"/static/{name}", "/static", get(s.serveStatic)},
+
+		{"/api/v1/incidents", "/api/v1/incidents", get(s.apiIncidents)},
+		{"/api/v1/incidents/{id}", "/api/v1/incidents/:id", get(s.apiIncident)},
+		{"/api/v1/anomalies", "/api/v1/anomalies", get(s.apiAnomalies)},
+		{"/api/v1/topology", "/api/v1/topology", get(s.apiTopology)},
+		{"/api/v1/changes", "/api/v1/changes", map[string]http.HandlerFunc{
+			http.MethodGet: s.apiChanges, http.MethodPost: s.apiAddChange}},
+		{"/api/v1/rules", "/api/v1/rules", get(s.apiRules)},
+		{"/api/v1/alerts", "/api/v1/alerts", get(s.apiAlerts)},
+		{"/api/v1/targets", "/api/v1/targets", get(s.apiTargets)},
+		{"/api/v1/status/buildinfo", "/api/v1/status/buildinfo", get(s.apiBuildInfo)},
+		{"/api/v1/query", "/api/v1/query", form(s.apiQuery)},
+		{"/api/v1/query_range", "/api/v1/query_range", form(s.apiQueryRange)},
+
+		{"/metrics", "/metrics", get(metrics.ServeHTTP)},
+		{"/-/healthy", "/-/healthy", get(s.healthy)},
+		{"/-/ready", "/-/ready", get(s.ready)},
+		{"/-/reload", "/-/reload", act(s.reload)},
+		{"/-/quit", "/-/quit", act(s.quit)},
+		{"/", "not_found", get(s.notFound)},
+	}
+}
+
+func (s *server) routes(m *httpMetrics) http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range s.table() {
+		mux.Handle(r.path, m.observe(r.name, s.allow(r.methods)))
+	}
+	return s.guard(s.stripPrefix(mux))
+}
+
+// allow answers 405 to methods that the route does not have.
+func (s *server) allow(methods map[string]http.HandlerFunc) http.Handler {
+	var names []string
+	for name := range methods {
+		names = append(names, name)
+		if name == http.MethodGet {
+			names = append(names, http.MethodHead)
+		}
+	}
+	sort.Strings(names)
+	allowed := strings.Join(names, ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		h, ok := methods[method]
+		if !ok {
+			w.Header().Set("Allow", allowed)
+			s.fail(w, r, http.StatusMethodNotAllowed, errorBadData,
+				fmt.Errorf("method %s is not allowed here: use %s", clip(r.Method, 20), allowed))
+			return
+		}
+		h(w, r)
+	})
+}
+
+// guard sets the headers of every answer, bounds bodies and turns a panic into a 500.
+func (s *server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", csp)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p) // how a handler aborts an answer; net/http expects to see it
+			}
+			s.Logger.Error("a request could not be answered", "path", clip(r.URL.Path, 200), "panic", p, "stack", string(debug.Stack()))
+			s.fail(w, r, http.StatusInternalServerError, errorInternal, errors.New("internal error: the log has the details"))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// stripPrefix takes the path of the external URL off where the proxy in front has left it.
+func (s *server) stripPrefix(next http.Handler) http.Handler {
+	if s.prefix == "" {
+		return next
+	}
+	prefix := strings.TrimRight(s.ExternalURL.Path, "/")
+	strip := http.StripPrefix(prefix, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == prefix:
+			http.Redirect(w, r, s.prefix+"/", http.StatusFound)
+		case strings.HasPrefix(r.URL.Path, prefix+"/"):
+			strip.ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// fail answers with an error in the form that the caller expects: the API's
+// envelope, or a page.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, code int, typ errorType, err error) {
+	path := strings.TrimPrefix(r.URL.Path, s.prefix)
+	switch {
+	case strings.HasPrefix(path, "/api/"):
+		s.respondErrorCode(w, code, typ, err)
+	case strings.HasPrefix(path, "/-/"), path == "/metrics":
+		http.Error(w, err.Error(), code)
+	default:
+		s.pageError(w, code, err)
+	}
+}
+
+func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
+	s.fail(w, r, http.StatusNotFound, errorNotFound, errors.New("there is nothing at this address"))
+}
+
+type httpMetrics struct{ duration *prometheus.HistogramVec }
+
+func newMetrics(reg prometheus.Registerer) (*httpMetrics, error) {
+	m := &httpMetrics{duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "foreshock_http_request_duration_seconds",
+		Help:    "Time to answer HTTP requests, by handler.",
+		Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 60},
+	}, []string{"handler"})}
+	if reg == nil {
+		return m, nil
+	}
+	if err := reg.Register(m.duration); err != nil {
+		return nil, fmt.Errorf("web: register metrics: %w", err)
+	}
+	return m, nil
+}
+
+func (m *httpMetrics) observe(name string, next http.Handler) http.Handler {
+	return promhttp.InstrumentHandlerDuration(m.duration.MustCurryWith(prometheus.Labels{"handler": name}), next)
+}

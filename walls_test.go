@@ -1,0 +1,101 @@
+package foreshock_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/foreshock/foreshock"
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T) map[string]listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,Deps", "./...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string]listed{}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var l listed
+		if err := dec.Decode(&l); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[l.ImportPath] = l
+	}
+}
+
+// The walls of the design: who may import what. Each has its reason.
+func TestImportWalls(t *testing.T) {
+	all := list(t)
+	const prom = "github.com/prometheus/prometheus/"
+
+	// Storage is reached through one package, so that a change of Prometheus's
+	// Go API is met in one place.
+	for path, l := range all {
+		if !strings.HasPrefix(path, module) || path == module+"/internal/source" {
+			continue
+		}
+		for _, dep := range l.Imports {
+			if strings.HasPrefix(dep, prom+"tsdb") || strings.HasPrefix(dep, prom+"scrape") || strings.HasPrefix(dep, prom+"storage/remote") {
+				t.Errorf("%s imports %s: only internal/source may", path, dep)
+			}
+		}
+	}
+
+	// The parts that decide stay free of configuration and of the cloud SDKs
+	// that come with it.
+	for _, pkg := range []string{"detectors", "internal/topology", "internal/change", "internal/incident"} {
+		l, ok := all[module+"/"+pkg]
+		if !ok {
+			t.Errorf("package %s is gone", pkg)
+			continue
+		}
+		if slices.Contains(l.Deps, prom+"config") {
+			t.Errorf("%s reaches %sconfig", pkg, prom)
+		}
+	}
+
+	// Who knows what, by direct imports of ours.
+	allowed := map[string][]string{
+		"detectors":         {},
+		"alertmanager":      {},
+		"rules":             {"detectors", "internal/yamlfile"},
+		"internal/yamlfile": {},
+		"internal/source":   {},
+		"internal/topology": {"internal/yamlfile"},
+		"internal/change":   {"internal/topology", "internal/yamlfile"},
+		"internal/incident": {"internal/topology", "internal/change"},
+		"internal/engine":   {"rules", "detectors", "alertmanager", "internal/source", "internal/topology", "internal/change", "internal/incident"},
+		"internal/web":      {"internal/topology", "internal/change", "internal/incident"},
+		"internal/demo":     {},
+		"cmd/foreshock":     {"internal/app"},
+	}
+	for pkg, may := range allowed {
+		for _, dep := range all[module+"/"+pkg].Imports {
+			if ours, ok := strings.CutPrefix(dep, module+"/"); ok && !slices.Contains(may, ours) {
+				t.Errorf("%s imports %s: it may import %v only", pkg, ours, may)
+			}
+		}
+	}
+
+	// Detectors know numbers only.
+	for _, dep := range all[module+"/detectors"].Imports {
+		if strings.Contains(dep, ".") && !strings.HasPrefix(dep, "gonum.org/v1/gonum/") {
+			t.Errorf("detectors imports %s: the standard library and gonum only", dep)
+		}
+	}
+}
