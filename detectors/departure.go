@@ -2,12 +2,23 @@ package detectors
 
 // departure follows a series out of its normal and back.
 type departure struct {
-	since   int64 // ms; first sample beyond the low threshold
+	since int64 // ms; first departing sample
+	// cross holds when s last rose beyond the low threshold times 1, 2, 4, …,
+	// ms; 0 where it is below.
+	cross   [rungs]int64
 	back    int64 // ms; since when it is below the low threshold again
 	running bool  // beyond the low threshold, or not yet quiet since
 	sure    bool  // the score reached 1 in this departure
 	inside  bool  // back is set
 }
+
+// rungs is how many doublings of the low threshold are followed.
+const rungs = 6
+
+// onsetShare: a departure begins where it first reached this share of what it
+// came to when it became sure. A mild rise just before, noise as a rule, is not
+// the beginning of a large one.
+const onsetShare = 0.25
 
 // returnSeconds (and at least three samples) below the low threshold end a
 // departure that reached a score of 1.
@@ -36,8 +47,27 @@ func (d *departure) observe(k tick, s, low, score float64, since int64) {
 			*d = departure{}
 		}
 	}
-	if score >= 1 {
+	d.climb(s, low, since)
+	if score >= 1 && !d.sure {
 		d.sure = true
+		for i, level := 0, low; i < rungs && level <= onsetShare*s; i, level = i+1, 2*level {
+			if d.cross[i] != 0 {
+				d.since = d.cross[i]
+			}
+		}
+	}
+}
+
+// climb notes when s rises beyond each rung.
+func (d *departure) climb(s, low float64, since int64) {
+	for i := range d.cross {
+		switch {
+		case !d.running || !(s > low):
+			d.cross[i] = 0
+		case d.cross[i] == 0:
+			d.cross[i] = since
+		}
+		low *= 2
 	}
 }
 
@@ -51,5 +81,10 @@ func (d *departure) onset() int64 {
 
 func (d *departure) valid() bool {
 	in := func(t int64) bool { return t >= -maxTime && t <= maxTime }
+	for _, t := range d.cross {
+		if !in(t) {
+			return false
+		}
+	}
 	return in(d.since) && in(d.back)
 }

@@ -90,6 +90,17 @@ func (c Case) notPaged(t *thread) []string {
 	return slices.Compact(out)
 }
 
+// outside reports whether the trouble of a service began with more requests
+// from outside the system.
+func (c Case) outside(e *evidence) bool {
+	more := e.find(demand)
+	if more == nil || len(c.graph.Callers(e.service)) > 0 {
+		return false
+	}
+	first := e.find(symptom)
+	return first == nil || !first.Onset.Before(more.Onset.Add(-c.slack))
+}
+
 // attribute says of each change near the onset whether it is suspected, and why.
 func (c Case) attribute(t *thread) []Attribution {
 	var out []Attribution
@@ -105,6 +116,8 @@ func (c Case) attribute(t *thread) []Attribution {
 			a.Reason = fmt.Sprintf("acquitted: %s itself did not move", name(ch.Service))
 		case ch.Time.After(c.evidence[i].onset.Add(c.slack)) || ch.Time.After(t.Onset.Add(c.slack)) && ch.Service != cause:
 			a.Reason = fmt.Sprintf("acquitted: it came %s after the first departure", round(ch.Time.Sub(t.Onset)))
+		case ch.Service == cause && c.outside(c.evidence[i]):
+			a.Reason = fmt.Sprintf("acquitted: what rose first at %s is the traffic from outside", name(ch.Service))
 		case ch.Service == cause:
 			later := slices.ContainsFunc(c.changes, func(o change.Change) bool {
 				return o.Service == ch.Service && o.Time.After(ch.Time) && !o.Time.After(c.evidence[i].onset.Add(c.slack))

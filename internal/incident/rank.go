@@ -35,7 +35,7 @@ const (
 	// A service that asks more of its callees than it is asked, after it was changed.
 	keepsAmplifying = 0.8
 	// A change just before, on a service whose trouble others explain as well.
-	keepsChanged = 0.3
+	keepsChanged = 0.1
 	// A caller whose own work rose explains the load on what it calls.
 	toHeavyCaller = 0.85
 	// Where a later onset than the caller's speaks against a callee.
@@ -138,14 +138,15 @@ func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
 		left -= left * share
 	}
 	more := e.find(demand)
-	if work := e.find(internal); work != nil && !explains(more, work) && !c.heavy(i, index, row, &left) {
+	heavy := ownTrouble(e) && c.heavy(i, index, row, &left)
+	if work := e.find(internal); work != nil && !explains(more, work) && !heavy {
 		keep(keepsOwnWork)
 	}
 	if more != nil {
 		callers := c.demanding(e, more, index)
 		switch {
 		case len(callers) > 0:
-			give(row, &left, toDemand, callers)
+			give(row, &left, toDemand*accounts(e, more), callers)
 		case len(c.graph.Callers(e.service)) == 0:
 			keep(keepsOwnWork) // more users than usual: nobody inside asks for more
 		case !c.answered(i, more, index):
@@ -195,6 +196,28 @@ func give(row map[int]float64, left *float64, share float64, to map[int]float64)
 // explains reports whether the rise in requests is comparable to the rise in work.
 func explains(more, work *Anomaly) bool {
 	return more != nil && more.ratio() >= comparable*work.ratio()
+}
+
+// accounts is the share of a service's slowness and load for which the rise in
+// requests accounts: all of it where the two are comparable.
+func accounts(e *evidence, more *Anomaly) float64 {
+	worst := 1.0
+	for _, a := range e.anomalies {
+		if a.Up && (a.Signal == Latency || a.Signal == Saturation) {
+			worst = math.Max(worst, a.ratio())
+		}
+	}
+	return math.Min(1, more.ratio()/(comparable*worst))
+}
+
+// ownTrouble reports whether a service is slower or busier than the requests
+// that it gets explain.
+func ownTrouble(e *evidence) bool {
+	more := e.find(demand)
+	if more == nil {
+		return e.find(symptom) != nil || e.find(internal) != nil
+	}
+	return accounts(e, more) < 1
 }
 
 // heavy hands the load of a service to callers whose own work rose without
@@ -272,14 +295,8 @@ func (c Case) answered(j int, more *Anomaly, index map[topology.Service]int) boo
 	if work := d.find(internal); work != nil && !explains(more, work) {
 		return true
 	}
-	for _, edge := range c.graph.Callees(d.service) {
-		k, ok := index[edge.Callee]
-		if !ok {
-			continue
-		}
-		deep := c.evidence[k]
-		if (deep.find(symptom) != nil || deep.find(internal) != nil) && !explains(deep.find(demand), more) &&
-			!deep.onset.After(more.Onset.Add(c.slack)) {
+	for _, k := range c.below(d.service, index) {
+		if deep := c.evidence[k]; ownTrouble(deep) && !deep.onset.After(more.Onset.Add(c.slack)) {
 			return true
 		}
 	}

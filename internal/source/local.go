@@ -85,7 +85,7 @@ func OpenLocal(o LocalOptions) (*Local, error) {
 		return nil, explainOpen(o.Dir, err)
 	}
 	return &Local{
-		evaluator: evaluator{engine: newEngine(o.Query, o.Logger, o.Registerer), queryable: db},
+		evaluator: newEvaluator(db, o.Query, o.Logger, o.Registerer),
 		db:        db, o: o, log: o.Logger,
 	}, nil
 }
@@ -186,6 +186,9 @@ func (l *Local) apply(cfg *config.Config) error {
 	}
 	if err := l.db.ApplyConfig(l.withStorage(cfg)); err != nil {
 		return fmt.Errorf("storage: %w", err)
+	}
+	if step := time.Duration(cfg.GlobalConfig.EvaluationInterval); step > 0 {
+		l.step.Store(step.Milliseconds())
 	}
 	if l.sm == nil {
 		return nil

@@ -167,6 +167,16 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// A subquery without a step takes the configuration's evaluation interval.
+func TestSubqueryStep(t *testing.T) {
+	l := local(t, LocalOptions{})
+	wantValues(t, l.query, `count_over_time(vector(1)[10m:])`, t0, `{} 10`)
+	if err := l.ApplyConfig(loadConfig(t, "global: {evaluation_interval: 30s}")); err != nil {
+		t.Fatal(err)
+	}
+	wantValues(t, l.query, `count_over_time(vector(1)[10m:])`, t0, `{} 20`)
+}
+
 // target serves what it is told to.
 func target(t *testing.T, body string) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -290,6 +300,19 @@ func TestFileDiscovery(t *testing.T) {
 	stop()
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestBuiltInDiscoveries(t *testing.T) {
+	for _, sd := range []string{
+		"http_sd_configs: [{url: 'http://localhost/targets'}]",
+		"dns_sd_configs: [{names: [shop.example]}]",
+		"kubernetes_sd_configs: [{role: pod, api_server: 'http://localhost'}]",
+		"file_sd_configs: [{files: [targets.yml]}]",
+	} {
+		if got := len(loadConfig(t, "scrape_configs: [{job_name: a, "+sd+"}]").ScrapeConfigs); got != 1 {
+			t.Errorf("%s: got %d scrape configurations, want 1", sd, got)
+		}
 	}
 }
 

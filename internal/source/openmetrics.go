@@ -32,13 +32,13 @@ func (l *Local) LoadOpenMetrics(ctx context.Context, files []string) (from, to t
 	if !l.temporary {
 		return from, to, errors.New("OpenMetrics files are loaded into a temporary store only")
 	}
-	load := loader{l: l, ctx: ctx, first: math.MaxInt64, last: math.MinInt64, known: map[string]knownSeries{}}
+	load := loader{to: l.db, mmap: l.db.ForceHeadMMap, ctx: ctx, first: math.MaxInt64, last: math.MinInt64, known: map[string]knownSeries{}}
 	for _, name := range files {
 		if err := load.file(name); err != nil {
 			return from, to, err
 		}
 	}
-	l.db.ForceHeadMMap()
+	load.mmap()
 	if load.first > load.last {
 		return from, to, fmt.Errorf("OpenMetrics files %v: no sample is in them", files)
 	}
@@ -47,7 +47,8 @@ func (l *Local) LoadOpenMetrics(ctx context.Context, files []string) (from, to t
 
 // loader carries what outlives one file.
 type loader struct {
-	l           *Local
+	to          storage.Appendable
+	mmap        func() // writes full chunks out of the heap
 	ctx         context.Context
 	first, last int64
 	known       map[string]knownSeries // by the text of the series
@@ -190,7 +191,7 @@ func (d *loader) sample(p textparse.Parser) error {
 		p.Labels(&k.labels)
 	}
 	if d.app == nil {
-		d.app = d.l.db.Appender(d.ctx)
+		d.app = d.to.Appender(d.ctx)
 	}
 	ref, err := d.app.Append(k.ref, k.labels, *ts, v)
 	if err == nil {
@@ -225,9 +226,9 @@ func (d *loader) commit() error {
 	if err := app.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	if d.since >= 50*historyBatch { // full chunks leave the heap
+	if d.since >= 50*historyBatch {
 		d.since = 0
-		d.l.db.ForceHeadMMap()
+		d.mmap()
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
@@ -70,7 +71,7 @@ type maskedQuerier struct {
 // matchers returns what to ask for; hidden is true where nothing can be left.
 func (q maskedQuerier) matchers(ms []*labels.Matcher) (_ []*labels.Matcher, hidden bool) {
 	for _, m := range ms {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual && m.Value != "" {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && m.Value != "" {
 			return ms, q.mask.own[m.Value]
 		}
 	}

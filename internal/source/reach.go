@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -69,7 +70,7 @@ func selects(s *parser.VectorSelector, own map[string]bool) (mine, theirs bool) 
 func nameMatchers(ms []*labels.Matcher) []*labels.Matcher {
 	var out []*labels.Matcher
 	for _, m := range ms {
-		if m.Name == labels.MetricName {
+		if m.Name == model.MetricNameLabel {
 			out = append(out, m)
 		}
 	}
@@ -108,5 +109,5 @@ func exclude(own map[string]bool) *labels.Matcher {
 		names = append(names, regexp.QuoteMeta(n))
 	}
 	slices.Sort(names)
-	return labels.MustNewMatcher(labels.MatchNotRegexp, labels.MetricName, strings.Join(names, "|"))
+	return labels.MustNewMatcher(labels.MatchNotRegexp, model.MetricNameLabel, strings.Join(names, "|"))
 }

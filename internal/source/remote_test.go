@@ -334,13 +334,14 @@ func FuzzRemoteAnswer(f *testing.F) {
 	f.Add([]byte(`{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[1,"1"],[1,"2"]]}]}}`))
 	f.Add([]byte(`{"status":"success","data":{"resultType":"scalar","result":[1,"+Inf"]}}`))
 	f.Add([]byte(`{"status":"success","data":{"resultType":"string","result":null}}`))
+	results := temporary(f)
 	var body []byte
 	rt := roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: io.NopCloser(bytes.NewReader(body)), Header: http.Header{}}, nil
 	})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		body = data
-		r := newRemote(t, "http://x", RemoteOptions{Retries: -1})
+		r := newRemote(t, "http://x", RemoteOptions{Retries: -1, Results: results})
 		r.client.Transport = rt
 		_, _ = r.query(context.Background(), `up`, t0)
 		_, _ = r.queryRange(context.Background(), `up`, t0, t0.Add(time.Hour), time.Minute)

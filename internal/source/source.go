@@ -15,8 +15,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -52,6 +55,10 @@ type QueryOptions struct {
 	MaxSamples    int           // samples in memory at once of one query; 50,000,000
 	Timeout       time.Duration // of one query; 2 minutes
 	LookbackDelta time.Duration // how long a sample stays current; 5 minutes
+	// SubqueryStep is the step of subqueries that give none, 1 minute. As in
+	// Prometheus it is the evaluation interval of the configuration, which
+	// [Local.ApplyConfig] takes over; a replay must be given the same.
+	SubqueryStep time.Duration
 }
 
 func (o *QueryOptions) fillDefaults() {
@@ -64,12 +71,23 @@ func (o *QueryOptions) fillDefaults() {
 	if o.LookbackDelta <= 0 {
 		o.LookbackDelta = 5 * time.Minute
 	}
+	if o.SubqueryStep <= 0 {
+		o.SubqueryStep = time.Minute
+	}
 }
 
 // evaluator evaluates PromQL over samples that are at hand.
 type evaluator struct {
 	engine    *promql.Engine
 	queryable storage.Queryable
+	step      *atomic.Int64 // of subqueries that give none, milliseconds
+}
+
+func newEvaluator(q storage.Queryable, o QueryOptions, log *slog.Logger, reg prometheus.Registerer) evaluator {
+	o.fillDefaults()
+	step := &atomic.Int64{}
+	step.Store(o.SubqueryStep.Milliseconds())
+	return evaluator{engine: newEngine(o, step, log, reg), queryable: q, step: step}
 }
 
 // instant evaluates expr at ts. The value is the caller's.

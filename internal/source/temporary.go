@@ -30,7 +30,7 @@ func OpenTemporary(o TemporaryOptions) (*Local, error) {
 		return nil, fmt.Errorf("temporary store in %s: %w", dir, err)
 	}
 	return &Local{
-		evaluator: evaluator{engine: newEngine(o.Query, o.Logger, nil), queryable: db},
+		evaluator: newEvaluator(db, o.Query, o.Logger, nil),
 		db:        db, log: o.Logger, temporary: true,
 	}, nil
 }

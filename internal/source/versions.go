@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,12 +28,11 @@ import (
 
 func newParser() parser.Parser { return parser.NewParser(parser.Options{}) }
 
-func newEngine(o QueryOptions, log *slog.Logger, reg prometheus.Registerer) *promql.Engine {
-	o.fillDefaults()
+func newEngine(o QueryOptions, step *atomic.Int64, log *slog.Logger, reg prometheus.Registerer) *promql.Engine {
 	return promql.NewEngine(promql.EngineOpts{
 		Logger: log, Reg: reg,
 		MaxSamples: o.MaxSamples, Timeout: o.Timeout, LookbackDelta: o.LookbackDelta,
-		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+		NoStepSubqueryIntervalFn: func(int64) int64 { return step.Load() },
 		EnableAtModifier:         true, EnableNegativeOffset: true,
 		Parser: newParser(),
 	})

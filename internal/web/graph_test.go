@@ -3,7 +3,7 @@ package web
 import "github.com/foreshock/foreshock/internal/topology"
 
 func shopGraph() *topology.Graph {
-	return topology.Fake([]topology.Node{
+	return topology.NewGraph([]topology.Node{
 		{Service: "checkout", Owner: "team-shop"}, {Service: "frontend", Entry: true, Owner: "team-web"}, {Service: "inventory"},
 		{Service: "payments", Owner: "team-pay", Runbook: "https://runbooks.example/payments", Critical: true}, {Service: "payments-db", Declared: true, Runbook: "javascript:alert(1)"},
 	}, []topology.Edge{

@@ -301,7 +301,7 @@ func (s *server) plotRows(inc *incident.Incident, now time.Time) (rows []plotRow
 		address := func(theme string) string {
 			return base + url.Values{"rule": {a.Rule}, "series": {a.Series}, "theme": {theme}}.Encode()
 		}
-		row := plotRow{Rule: clip(a.Rule, 100), Series: clip(a.Series, 300), Service: s.name(a.Service), Signal: string(a.Signal),
+		row := plotRow{Rule: clip(a.Rule, 100), Series: clip(a.Series, 300), Service: s.name(a.Service), Signal: clip(string(a.Signal), 40),
 			Text: s.anomalyText(a), Offset: offset(a.Onset.Sub(inc.Onset)), Doubts: clip(strings.Join(a.Doubts, ", "), 300),
 			Light: address("light"), Dark: address("dark")}
 		if !a.End.IsZero() {
@@ -316,7 +316,7 @@ func (s *server) plotRows(inc *incident.Incident, now time.Time) (rows []plotRow
 // anomalyText is an anomaly in numbers: "latency 1.4 s, expected 120 ms, score 6.1".
 func (s *server) anomalyText(a *incident.Anomaly) string {
 	name := s.unitName(a)
-	what := string(a.Signal)
+	what := clip(string(a.Signal), 40)
 	if what == "" {
 		what = clip(a.Rule, 60)
 	}

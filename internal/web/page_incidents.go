@@ -150,7 +150,16 @@ func (s *server) headline(inc *incident.Incident) string {
 		}
 		return name + " fails first"
 	}
-	return "Cause not known"
+	switch suffer := s.effectNames(inc, 3); {
+	case suffer == "":
+		return "Cause not known"
+	case past:
+		return "Cause not known: " + suffer + " suffered"
+	case len(inc.Effects) == 1:
+		return "Cause not known: " + suffer + " suffers"
+	default:
+		return "Cause not known: " + suffer + " suffer"
+	}
 }
 
 // sentence says what was sent, or in shadow mode what would have been.

@@ -46,8 +46,8 @@ func (s *server) pageRules(w http.ResponseWriter, _ *http.Request) {
 }
 
 func makeRuleView(r *Rule, now time.Time) ruleView {
-	v := ruleView{Kind: string(r.Kind), Name: clip(r.Name, 200), Query: clip(r.Query, 4000), Health: string(r.Health), Error: clip(r.LastError, 1000),
-		Signal: r.Signal, Detector: clip(r.Detector, 100), State: r.State, Last: ago(now, r.LastEvaluation), Took: took(r.Duration),
+	v := ruleView{Kind: clip(string(r.Kind), 40), Name: clip(r.Name, 200), Query: clip(r.Query, 4000), Health: string(r.Health), Error: clip(r.LastError, 1000),
+		Signal: clip(r.Signal, 40), Detector: clip(r.Detector, 100), State: clip(r.State, 40), Last: ago(now, r.LastEvaluation), Took: took(r.Duration),
 		Series: r.Series, Anomalies: r.Anomalies, Detects: r.Kind == Detect, Open: r.Health == HealthErr, Labels: pairs(r.Labels), Command: clip(r.Command, 8000)}
 	v.Class, v.Health = healthClass(r.Health)
 	for _, e := range lastEvaluations(r) {
