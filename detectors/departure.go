@@ -10,6 +10,7 @@ type departure struct {
 	running bool  // beyond the low threshold, or not yet quiet since
 	sure    bool  // the score reached 1 in this departure
 	inside  bool  // back is set
+	up      bool  // above the expected value
 }
 
 // rungs is how many doublings of the low threshold are followed.
@@ -33,10 +34,11 @@ func (d *departure) begins(s, low float64) bool { return !d.running && s > low }
 
 // observe takes the next judged sample; since is the first departing sample
 // should one begin here.
-func (d *departure) observe(k tick, s, low, score float64, since int64) {
+// up tells the side; a change of sides begins another departure.
+func (d *departure) observe(k tick, s, low, score float64, since int64, up bool) {
 	if s > low {
-		if !d.running {
-			*d = departure{since: since, running: true}
+		if !d.running || up != d.up {
+			*d = departure{since: since, running: true, up: up}
 		}
 		d.inside = false
 	} else if d.running {

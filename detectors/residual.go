@@ -276,7 +276,7 @@ func (m *residualModel) follow(s *residualState, x sample, z, low, score float64
 	if s.departure.begins(z, low) && !s.held {
 		s.saved, s.savedTime, s.isSaved = s.now, x.t, true
 	}
-	s.departure.observe(x.tick, z, low, score, since)
+	s.departure.observe(x.tick, z, low, score, since, x.judged > 0)
 	if !s.departure.running {
 		s.first = 0
 	}

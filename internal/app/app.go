@@ -74,8 +74,11 @@ type server struct {
 
 	own      atomic.Pointer[map[string]bool]
 	ready    atomic.Bool
+	isLive   chan struct{} // closed when ready
 	progress atomic.Pointer[progress]
 	started  time.Time
+
+	sourceURL string // without a password; "" when scraping
 
 	mu         sync.Mutex
 	config     *Config
@@ -103,49 +106,57 @@ func Run(ctx context.Context, o Options) error {
 	return errors.Join(s.run(ctx), s.close())
 }
 
-func newServer(o Options, cfg *Config) (s *server, err error) {
-	s = &server{o: o, log: o.Logger, config: cfg, quit: make(chan struct{}), started: time.Now()}
+// newServer opens everything that can be refused, from what leaves no trace to
+// the data directory, and closes it again on an error.
+func newServer(o Options, cfg *Config) (*server, error) {
+	s := &server{o: o, log: o.Logger, config: cfg, quit: make(chan struct{}), isLive: make(chan struct{}), started: time.Now()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Source != nil {
+		s.sourceURL = redacted(cfg.Source.URL)
+	}
+	if err := s.open(cfg); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *server) open(cfg *Config) (err error) {
+	o := s.o
 	if o.Replicas < 1 || o.Position < 0 || o.Position >= o.Replicas {
-		return nil, fmt.Errorf("replica %d of %d: positions go from 0 to the number of replicas less one", o.Position, max(o.Replicas, 1))
+		return fmt.Errorf("replica %d of %d: positions go from 0 to the number of replicas less one", o.Position, max(o.Replicas, 1))
 	}
 	if o.ChangesTokenFile != "" {
 		b, err := os.ReadFile(o.ChangesTokenFile)
 		if err != nil {
-			return nil, fmt.Errorf("token for changes: %w", err)
+			return fmt.Errorf("token for changes: %w", err)
 		}
 		if s.token = strings.TrimSpace(string(b)); s.token == "" {
-			return nil, fmt.Errorf("token for changes: %s is empty", o.ChangesTokenFile)
+			return fmt.Errorf("token for changes: %s is empty", o.ChangesTokenFile)
 		}
 	}
 	if err := toolkit.Validate(o.WebConfigFile); err != nil {
-		return nil, fmt.Errorf("web configuration: %w", err)
+		return fmt.Errorf("web configuration: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
 	if s.listener, err = net.Listen("tcp", o.ListenAddress); err != nil {
-		return nil, fmt.Errorf("cannot serve pages on %s: %w: stop what uses the address, or choose another one with --web.listen-address", o.ListenAddress, err)
+		return fmt.Errorf("cannot serve pages on %s: %w: stop what uses the address, or choose another one with --web.listen-address", o.ListenAddress, err)
 	}
 	if s.external, err = externalURL(o.ExternalURL, s.listener.Addr()); err != nil {
-		return nil, err
+		return err
 	}
 	s.registry()
 	if err := s.openStorage(cfg); err != nil {
-		return nil, err
+		return err
 	}
 	if s.journal, err = engine.OpenJournal(filepath.Join(o.StoragePath, "incidents.journal"), s.log); err != nil {
-		return nil, err
+		return err
 	}
 	s.sender, err = alertmanager.New(alertmanager.Options{
 		Logger: s.log.With("component", "alertmanager"), Registerer: s.reg, ExternalURL: s.external.String(),
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	eo := engine.Options{
 		Config: cfg.Engine, ExternalURL: s.external, Deliver: s.sender.Put, Journal: s.journal,
@@ -160,9 +171,9 @@ func newServer(o Options, cfg *Config) (s *server, err error) {
 		}
 	}
 	if s.engine, err = engine.New(eo); err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.apply(cfg)
+	return s.apply(cfg)
 }
 
 // externalURL is the URL under which people reach the server.
@@ -224,12 +235,8 @@ func (s *server) openStorage(cfg *Config) error {
 	if cfg.Source == nil {
 		return nil
 	}
-	client, err := cfg.Source.client(cfg.File)
-	if err != nil {
-		return err
-	}
 	s.remote, err = source.NewRemote(source.RemoteOptions{
-		URL: cfg.Source.URL, HTTPClient: &client, Timeout: cfg.Source.Timeout, Results: s.local,
+		URL: cfg.Source.URL, HTTPClient: &cfg.Source.client, Timeout: cfg.Source.Timeout, Results: s.local,
 		LookbackDelta: s.o.Query.LookbackDelta, Own: s.outputs, Logger: s.log.With("component", "source"),
 	})
 	if err != nil {
@@ -259,6 +266,9 @@ func (s *server) apply(cfg *Config) error {
 
 // reload reads the configuration again; a bad one leaves the old one running.
 func (s *server) reload(context.Context) (err error) {
+	if !s.ready.Load() {
+		return errors.New("the past is still being learnt: reload again when the server is ready")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer func() {
@@ -343,7 +353,14 @@ func (s *server) run(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
+// reloads reads the configuration again whenever it is asked to. What asks
+// during the cold start waits for its end.
 func (s *server) reloads(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.isLive:
+	}
 	for {
 		select {
 		case <-ctx.Done():

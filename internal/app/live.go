@@ -95,6 +95,7 @@ func (s *server) live(ctx context.Context) error {
 	defer stopRules()
 	go func() { rulesDone <- s.engine.Rules().Run(rulesCtx) }()
 	s.ready.Store(true)
+	close(s.isLive)
 	s.log.Info("ready")
 	for {
 		interval := s.engine.Interval()

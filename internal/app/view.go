@@ -63,8 +63,8 @@ func (s *server) status() web.Status {
 		Mode: web.Mode(s.config.Engine.Mode), Started: s.started, Source: "local",
 		ConfigFile: s.o.ConfigFile, LastReload: s.reloadedAt, Fraction: -1,
 	}
-	if s.config.Source != nil {
-		st.Source = redacted(s.config.Source.URL)
+	if s.sourceURL != "" {
+		st.Source = s.sourceURL
 	}
 	for _, u := range s.sender.Alertmanagers() {
 		st.Alertmanagers = append(st.Alertmanagers, web.Alertmanager{URL: u})
@@ -167,8 +167,8 @@ func (s *server) ruleView(r promrules.Rule) web.Rule {
 // command is a line that asks for what a rule last saw.
 func (s *server) command(expr string, at time.Time) string {
 	base := strings.TrimSuffix(s.external.String(), "/")
-	if s.config.Source != nil {
-		base = strings.TrimSuffix(redacted(s.config.Source.URL), "/")
+	if s.sourceURL != "" {
+		base = strings.TrimSuffix(s.sourceURL, "/")
 	}
 	cmd := "curl -sG " + quote(base+"/api/v1/query") + " --data-urlencode " + quote("query="+expr)
 	if !at.IsZero() {
