@@ -109,7 +109,7 @@ func TestActiveErrors(t *testing.T) {
 		server *httptest.Server
 		want   string
 	}{
-		{"refused", "", serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad filter", 400) }), "400 Bad Request: bad filter"},
+		{"refused", "", serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad filter", http.StatusBadRequest) }), "400 Bad Request: bad filter"},
 		{"not JSON", "", respond(t, "<html>"), "not an answer of Alertmanager's API v2"},
 		{"object instead of list", "", respond(t, `{"status":"success"}`), "not an answer of Alertmanager's API v2"},
 		{"too much", "", respond(t, `["`+strings.Repeat("x", activeLimit)+`"]`), "more than 16 MiB"},
@@ -124,7 +124,7 @@ func TestActiveErrors(t *testing.T) {
 		})
 	}
 	t.Run("all fail", func(t *testing.T) {
-		s := reader(t, "", respond(t, "nonsense"), serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", 503) }))
+		s := reader(t, "", respond(t, "nonsense"), serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) }))
 		_, err := s.Active(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), "API v2") {
 			t.Errorf("Active = %v, want the errors of both", err)

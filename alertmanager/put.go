@@ -180,7 +180,7 @@ func (s *Sender) retry() (wait time.Duration, ok bool) {
 	}
 	now := s.now.Add(time.Since(s.wall))
 	pending := func(e *entry) bool {
-		return !e.history.taken && !(e.resolved && expired(now, e.alert.EndsAt, s.pace))
+		return !e.history.taken && !e.lapsed(now) && !(e.resolved && expired(now, e.alert.EndsAt, s.pace))
 	}
 	for _, e := range s.entries {
 		if pending(e) && due(now, e.resolved, e.history, s.pace) {

@@ -187,11 +187,22 @@ func TestUndeliveredAlertLapses(t *testing.T) {
 		r := start(t, oneAlertmanager, nil)
 		defer r.stop()
 		r.set(down)
-		a := firing("Slow")
-		a.EndsAt = a.StartsAt.Add(20 * time.Second)
-		r.Put(time.Now(), []Alert{a})
+		first := firing("Slow")
+		first.EndsAt = first.StartsAt.Add(20 * time.Second)
+		r.Put(time.Now(), []Alert{first})
 		time.Sleep(10 * time.Minute)
 		wantSeconds(t, "after its end it would say that it is resolved", r.attempts(), 0, 5, 15)
+
+		// Nor is it when another one is tried again.
+		a, b := firing("Slow"), firing("Down")
+		a.EndsAt = a.StartsAt.Add(20 * time.Second)
+		r.Put(time.Now(), []Alert{a, b})
+		time.Sleep(3 * time.Minute)
+		for _, g := range r.attempts() {
+			if at := r.start.Add(g.at); g.labels.Get("alertname") == "Slow" && !at.Before(a.EndsAt) {
+				t.Errorf("Slow was sent at %s, after its end %s", at, a.EndsAt)
+			}
+		}
 	})
 }
 
@@ -247,6 +258,9 @@ alerting:
 		wantSeconds(t, "taken under other labels, it is not retried", got, 0, 0)
 		if want := `{alertname="Slow", receiver="one", region="eu", urgency="page"}`; got[0].labels.String() != want {
 			t.Errorf("labels = %s, want %s", got[0].labels, want)
+		}
+		if got := r.metric(t, "foreshock_alerts_undelivered"); got != 0 {
+			t.Errorf("foreshock_alerts_undelivered = %v, want 0: nobody is to get the other one", got)
 		}
 		if r.log.count("dropped by alert_relabel_configs", "Private") != 1 {
 			t.Errorf("log does not say once that relabelling dropped an alert:\n%s", r.log)

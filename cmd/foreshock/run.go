@@ -81,6 +81,8 @@ func runServer(ctx context.Context, args []string, std streams) error {
 	if o.Logger, err = logger(); err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/foreshock/foreshock/detectors"
 	"github.com/foreshock/foreshock/internal/app"
 )
 
@@ -61,24 +60,29 @@ func runDetect(ctx context.Context, args []string, std streams) error {
 	var o app.DetectOptions
 	var budget string
 	f := flags("detect", "[FILE] < series.csv", std)
-	f.StringVar(&o.Detector, "detector", "spike", "name of the detector")
+	f.StringVar(&o.Detector, "detector", "spike", "the detector: "+strings.Join(app.Detectors(), ", "))
 	f.StringVar(&budget, "false-alarms", "1 per 30d", "budget of the series: at score 1 an alarm is as rare as this")
 	durationFlag(f, &o.Step, "step", 0, "distance of samples; 0s takes it from the first ones")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
-	var err error
-	if o.Budget, err = detectors.ParseBudget(budget); err != nil {
+	if err := o.SetBudget(budget); err != nil {
 		return usageError{fmt.Errorf("--false-alarms: %w", err)}
 	}
-	in := std.in
+	if err := o.Validate(); err != nil {
+		return usageError{err}
+	}
+	in, name := std.in, "standard input"
 	if f.NArg() == 1 && f.Arg(0) != "-" {
 		file, err := os.Open(f.Arg(0))
 		if err != nil {
 			return err
 		}
 		defer file.Close()
-		in = file
+		in, name = file, f.Arg(0)
 	}
-	return app.Detect(ctx, in, std.out, o)
+	if err := app.Detect(ctx, in, std.out, o); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }

@@ -236,7 +236,7 @@ func (s *server) openStorage(cfg *Config) error {
 		return nil
 	}
 	s.remote, err = source.NewRemote(source.RemoteOptions{
-		URL: cfg.Source.URL, HTTPClient: &cfg.Source.client, Timeout: cfg.Source.Timeout, Results: s.local,
+		URL: cfg.Source.URL, HTTPClient: &cfg.sourceClient, Timeout: cfg.Source.Timeout, Results: s.local,
 		LookbackDelta: s.o.Query.LookbackDelta, Own: s.outputs, Logger: s.log.With("component", "source"),
 	})
 	if err != nil {
@@ -414,6 +414,9 @@ func (s *server) close() error {
 	}
 	if s.journal != nil {
 		errs = append(errs, s.journal.Close())
+	}
+	if s.remote != nil {
+		errs = append(errs, s.remote.Close())
 	}
 	if s.local != nil {
 		errs = append(errs, s.local.Close())

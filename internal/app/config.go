@@ -12,11 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
+	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/prometheus/config"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/foreshock/foreshock/internal/change"
@@ -24,7 +22,6 @@ import (
 	"github.com/foreshock/foreshock/internal/incident"
 	"github.com/foreshock/foreshock/internal/topology"
 	"github.com/foreshock/foreshock/internal/yamlfile"
-	"github.com/foreshock/foreshock/rules"
 )
 
 // Config is a whole configuration: foreshock.yml and all the files that it names.
@@ -34,6 +31,8 @@ type Config struct {
 	Source     *SourceConfig  // nil: scrape into the embedded TSDB
 	Engine     engine.Config
 	SendAlerts bool // plain alerting rules are sent
+
+	sourceClient promconfig.HTTPClientConfig // of Source
 }
 
 // SourceConfig is the block `source:`.
@@ -127,14 +126,14 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	c := &Config{File: path, Prometheus: prom, Source: own.Source, SendAlerts: own.Source == nil || own.Source.SendAlerts}
-	c.Engine, err = engineConfig(path, root, own, prom)
+	c.Engine, err = engineConfig(path, data, root, own, prom)
 	if err != nil {
 		return nil, err
 	}
 	c.Engine.ReadAlerts = own.Source != nil
 	if own.Source != nil {
-		if own.Source.URL == "" {
-			return nil, at(path, field(root, "source"), "source: url is missing: give the address of a Prometheus-compatible server")
+		if c.sourceClient, err = own.Source.check(path, field(root, "source")); err != nil {
+			return nil, err
 		}
 		if len(prom.ScrapeConfigs) > 0 {
 			return nil, at(path, field(root, "source"), "source and scrape_configs exclude each other: query a server or scrape targets")
@@ -198,7 +197,7 @@ func split(path string, root *yaml.Node, data []byte) (*yaml.Node, []byte, error
 }
 
 // engineConfig reads the files that the configuration names and checks all of it.
-func engineConfig(path string, root *yaml.Node, own ours, prom *config.Config) (engine.Config, error) {
+func engineConfig(path string, data []byte, root *yaml.Node, own ours, prom *config.Config) (engine.Config, error) {
 	dir := filepath.Dir(path)
 	ec := engine.Config{
 		EvaluationInterval: time.Duration(prom.GlobalConfig.EvaluationInterval),
@@ -238,15 +237,15 @@ func engineConfig(path string, root *yaml.Node, own ours, prom *config.Config) (
 	if err != nil {
 		fail(at(path, field(root, "incidents", "ignore_alerts"), err.Error()))
 	}
-	ec.Rules, err = rules.Load(prom.RuleFiles, ".") // SetDirectory has put the file's own in front
+	ec.Rules, err = loadRules(path, root, prom.RuleFiles)
 	fail(err)
-	for _, f := range own.Topology.Files {
+	for i, f := range own.Topology.Files {
 		if !filepath.IsAbs(f) {
 			f = filepath.Join(dir, f)
 		}
 		data, err := os.ReadFile(f)
 		if err != nil {
-			fail(at(path, field(root, "topology", "files"), err.Error()))
+			fail(at(path, item(field(root, "topology", "files"), i), err.Error()))
 			continue
 		}
 		d, err := topology.ParseFile(f, data, ec.Identity)
@@ -254,63 +253,22 @@ func engineConfig(path string, root *yaml.Node, own ours, prom *config.Config) (
 		ec.Declared = ec.Declared.Merge(d)
 	}
 	for i, d := range own.Topology.Discover {
-		at := func(name string) *yaml.Node { return item(field(root, "topology", "discover"), i, name) }
-		fail(checkQuery(path, at("edges"), "edges", d.Edges))
+		at := func(name string) *yaml.Node { return field(item(field(root, "topology", "discover"), i), name) }
+		fail(checkQuery(path, data, at("edges"), "edges", d.Edges))
 		fail(checkLabel(path, at("caller"), "caller", d.Caller))
 		fail(checkLabel(path, at("callee"), "callee", d.Callee))
 		ec.Edges = append(ec.Edges, topology.Discovery{Edges: d.Edges, Caller: d.Caller, Callee: d.Callee})
 	}
 	for i, d := range own.Changes.Discover {
-		at := func(name string) *yaml.Node { return item(field(root, "changes", "discover"), i, name) }
+		at := func(name string) *yaml.Node { return field(item(field(root, "changes", "discover"), i), name) }
 		if d.Kind == "" {
 			d.Kind = "deploy"
 		}
-		fail(checkQuery(path, at("versions"), "versions", d.Versions))
+		fail(checkQuery(path, data, at("versions"), "versions", d.Versions))
 		fail(checkLabel(path, at("version_label"), "version_label", d.VersionLabel))
 		ec.Versions = append(ec.Versions, change.Discovery{Kind: d.Kind, Versions: d.Versions, VersionLabel: d.VersionLabel})
 	}
 	return ec, errors.Join(errs...)
-}
-
-func checkQuery(path string, n *yaml.Node, name, expr string) error {
-	if expr == "" {
-		return at(path, n, name+": the query is missing")
-	}
-	_, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
-	if err != nil {
-		return at(path, n, fmt.Sprintf("%s: %v", name, err))
-	}
-	return nil
-}
-
-func checkLabel(path string, n *yaml.Node, name, label string) error {
-	if !model.UTF8Validation.IsValidLabelName(label) {
-		return at(path, n, fmt.Sprintf("%s: %q is no label name", name, label))
-	}
-	return nil
-}
-
-// defaultIgnored are alerts that say nothing of trouble.
-var defaultIgnored = []string{"Watchdog", "InfoInhibitor", `severity=~"none|info"`}
-
-// ignoreAlerts turns alert names and matchers such as severity=~"none|info" into matchers.
-func ignoreAlerts(list []string) ([][]*labels.Matcher, error) {
-	if list == nil {
-		list = defaultIgnored
-	}
-	var out [][]*labels.Matcher
-	for _, s := range list {
-		if !strings.ContainsAny(s, `=!~"{}`) {
-			out = append(out, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.AlertName, s)})
-			continue
-		}
-		ms, err := parser.NewParser(parser.Options{}).ParseMetricSelector("{" + strings.Trim(s, "{}") + "}")
-		if err != nil {
-			return nil, fmt.Errorf("ignore_alerts: %q is neither an alert's name nor a matcher such as severity=\"info\": %w", s, err)
-		}
-		out = append(out, ms)
-	}
-	return out, nil
 }
 
 // prometheusError is how Prometheus's YAML errors give their place.

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/foreshock/foreshock/detectors"
@@ -23,6 +24,29 @@ type DetectOptions struct {
 	// Step is the usual distance of two samples; 0 = the median distance of the
 	// first 100 samples.
 	Step time.Duration
+}
+
+// SetBudget reads a budget such as 1 per 30d.
+func (o *DetectOptions) SetBudget(text string) (err error) {
+	o.Budget, err = detectors.ParseBudget(text)
+	return err
+}
+
+// Validate says what is wrong with the options before anything is read.
+func (o DetectOptions) Validate() error {
+	if _, ok := detectors.Lookup(o.Detector); !ok {
+		return fmt.Errorf("unknown detector %q: the detectors are %s", o.Detector, strings.Join(Detectors(), ", "))
+	}
+	return nil
+}
+
+// Detectors returns the names of all detectors.
+func Detectors() []string {
+	var names []string
+	for _, d := range detectors.All() {
+		names = append(names, d.Name)
+	}
+	return names
 }
 
 const (

@@ -3,11 +3,27 @@ package app
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 
 	promconfig "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
 )
+
+// check says what is wrong with the block `source:`, and reads its HTTP client.
+func (c *SourceConfig) check(file string, n *yaml.Node) (promconfig.HTTPClientConfig, error) {
+	if c.URL == "" {
+		return promconfig.HTTPClientConfig{}, at(file, n, "source: url is missing: give the address of a Prometheus-compatible server")
+	}
+	// The text is not shown: it may hold a password.
+	if u, err := url.Parse(c.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return promconfig.HTTPClientConfig{}, at(file, field(n, "url"), "source: url: want http://host:port or https://host, with the path before /api/v1 where there is one")
+	}
+	if c.Timeout < 0 {
+		return promconfig.HTTPClientConfig{}, at(file, field(n, "timeout"), "source: timeout is "+c.Timeout.String()+": it must be more than zero")
+	}
+	return c.client(file)
+}
 
 // client reads the block http_client with Prometheus's own code. Files that it
 // names are relative to the configuration's.
@@ -45,11 +61,6 @@ func Check(path string, out io.Writer) error {
 	cfg, err := LoadConfig(path)
 	if err != nil {
 		return err
-	}
-	if cfg.Source != nil {
-		if _, err := cfg.Source.client(path); err != nil {
-			return err
-		}
 	}
 	var groups, records, alerts, detections int
 	for _, f := range cfg.Engine.Rules {

@@ -42,12 +42,12 @@ func lookup(n *yaml.Node, name string) *yaml.Node {
 	return nil
 }
 
-// item is field in the i-th item of a sequence.
-func item(n *yaml.Node, i int, name string) *yaml.Node {
+// item returns the i-th item of a sequence, or where there is none the node itself.
+func item(n *yaml.Node, i int) *yaml.Node {
 	if n == nil || n.Kind != yaml.SequenceNode || i >= len(n.Content) {
 		return n
 	}
-	return field(n.Content[i], name)
+	return n.Content[i]
 }
 
 func contains(list []string, s string) bool { return slices.Contains(list, s) }
