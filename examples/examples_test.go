@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
@@ -121,11 +122,11 @@ type recorder struct {
 }
 
 func (r *recorder) Append(_ uint64, l labels.Labels, t int64, v float64) (uint64, error) {
-	name := l.Get(labels.MetricName)
+	name := l.Get(model.MetricNameLabel)
 	if !slices.Contains(r.keep, name) || value.IsStaleNaN(v) {
 		return 0, nil
 	}
-	k := name + labels.NewBuilder(l).Del(labels.MetricName, "job", "instance").Labels().String()
+	k := name + labels.NewBuilder(l).Del(model.MetricNameLabel, "job", "instance").Labels().String()
 	k = strings.ReplaceAll(k, ", ", ",")
 	r.lines[k] = append(r.lines[k], fmt.Sprintf("%s %d", strconv.FormatFloat(v, 'g', -1, 64), t/1000))
 	return 0, nil

@@ -108,7 +108,7 @@ func TestConfigErrors(t *testing.T) {
 	f("source: {}\n", `foreshock.yml:1:9: source: url is missing: give the address of a Prometheus-compatible server`)
 	f("source: {url: 'http://x'}\nscrape_configs:\n- job_name: a\n", `foreshock.yml:1:9: source and scrape_configs exclude each other: query a server or scrape targets`)
 	f("source: {url: 'localhost:9090'}\n", `foreshock.yml:1:15: source: url: want http://host:port or https://host, with the path before /api/v1 where there is one`)
-	f("source:\n  url: http://x\n  http_client: {basic: {}}\n", "foreshock.yml:3:16: http_client: yaml: unmarshal errors:\n  line 1: field basic not found in type config.plain")
+	f("source:\n  url: http://x\n  http_client: {basic_aut: {}}\n", `foreshock.yml:3:17: http_client: unknown field "basic_aut"; did you mean "basic_auth"?`)
 	f("rule_files: [a.yml, gone.yml]\n", `foreshock.yml:1:21: rule file: stat gone.yml: no such file or directory`, "a.yml", sampleRules)
 	f("rule_files:\n- rules\n", `foreshock.yml:2:3: rule file: rules is a folder: write rules/*.yml`, "rules/a.yml", sampleRules)
 	f("{incidents: {mode: page}}\n", `foreshock.yml:1:1: write the top-level blocks on lines of their own, not in {…}`)

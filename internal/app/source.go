@@ -8,6 +8,8 @@ import (
 
 	promconfig "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/foreshock/foreshock/internal/yamlfile"
 )
 
 // check says what is wrong with the block `source:`, and reads its HTTP client.
@@ -40,10 +42,44 @@ func (c *SourceConfig) client(file string) (promconfig.HTTPClientConfig, error) 
 		}
 	}
 	if err != nil {
-		return cfg, at(file, &c.HTTPClient, "http_client: "+err.Error())
+		return cfg, httpClientError(file, &c.HTTPClient, err)
 	}
 	cfg.SetDirectory(filepath.Dir(file))
 	return cfg, nil
+}
+
+// httpClientError gives an error of Prometheus's code, whose lines are those of
+// the block alone, its place in the file.
+func httpClientError(file string, n *yaml.Node, err error) error {
+	u := unknownField.FindStringSubmatch(err.Error())
+	if u == nil {
+		return at(file, n, "http_client: "+err.Error())
+	}
+	msg := fmt.Sprintf("http_client: unknown field %q", u[1])
+	if near, ok := yamlfile.Nearest(u[1], prometheusFields()); ok {
+		msg += fmt.Sprintf("; did you mean %q?", near)
+	}
+	return at(file, keyNamed(n, u[1]), msg)
+}
+
+// keyNamed finds a key at any depth; where there is none it returns the node itself.
+func keyNamed(n *yaml.Node, name string) *yaml.Node {
+	var find func(*yaml.Node) *yaml.Node
+	find = func(n *yaml.Node) *yaml.Node {
+		for i, child := range n.Content {
+			if n.Kind == yaml.MappingNode && i%2 == 0 && child.Value == name {
+				return child
+			}
+			if found := find(child); found != nil {
+				return found
+			}
+		}
+		return nil
+	}
+	if found := find(n); found != nil {
+		return found
+	}
+	return n
 }
 
 // sameSource reports whether two configurations read from the same place.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -276,7 +277,7 @@ func (s *server) before(ctx context.Context, rule, series string, from, to time.
 // key is the name that readings give the series of a rule: its labels without
 // the metric's name and the rule's own mark, and with the labels that the rule adds.
 func key(series, added labels.Labels) string {
-	b := labels.NewBuilder(series).Del(labels.MetricName, "rule")
+	b := labels.NewBuilder(series).Del(model.MetricNameLabel, "rule")
 	added.Range(func(l labels.Label) { b.Set(l.Name, l.Value) })
 	return b.Labels().String()
 }

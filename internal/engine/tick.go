@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	promrules "github.com/prometheus/prometheus/rules"
@@ -217,7 +218,7 @@ func (e *Engine) readAlerts(ctx context.Context, now time.Time, add func(labels.
 	delete(e.warned, expr)
 	seen := map[string]bool{}
 	for _, s := range v {
-		ls := labels.NewBuilder(s.Metric).Del(labels.MetricName, "alertstate").Labels()
+		ls := labels.NewBuilder(s.Metric).Del(model.MetricNameLabel, "alertstate").Labels()
 		k := ls.String()
 		seen[k] = true
 		if _, ok := e.firing[k]; !ok {

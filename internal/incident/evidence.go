@@ -13,13 +13,6 @@ const maxTrail = 240
 // seriesKey names one series of one rule.
 type seriesKey struct{ rule, series string }
 
-func (k seriesKey) less(o seriesKey) bool {
-	if k.rule != o.rule {
-		return k.rule < o.rule
-	}
-	return k.series < o.series
-}
-
 // track is what the correlator knows of a series. Only series that belong to a
 // service with evidence, or that depart, need one of their own: the others are
 // remembered by their newest reading alone.
