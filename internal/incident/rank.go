@@ -40,8 +40,12 @@ const (
 	toHeavyCaller = 0.85
 	// Where a later onset than the caller's speaks against a callee.
 	tooLate = 0.2
-	// How much the most expected values may differ to be called comparable.
+	// Of a callee's rise in requests, how much a caller's must reach to explain
+	// it: retries multiply on the way.
 	comparable = 0.5
+	// Of a rise in work, how much the rise in requests must reach to explain it:
+	// work is at least proportional to requests, or the requests changed.
+	proportional = 0.75
 	rounds     = 60
 )
 
@@ -193,9 +197,14 @@ func give(row map[int]float64, left *float64, share float64, to map[int]float64)
 	*left -= amount
 }
 
-// explains reports whether the rise in requests is comparable to the rise in work.
-func explains(more, work *Anomaly) bool {
-	return more != nil && more.ratio() >= comparable*work.ratio()
+// explains reports whether the rise in requests accounts for the rise in
+// work, or, for requests to a callee, is comparable to theirs.
+func explains(more, rise *Anomaly) bool {
+	share := proportional
+	if demand(rise) {
+		share = comparable
+	}
+	return more != nil && more.ratio() >= share*rise.ratio()
 }
 
 // accounts is the share of a service's slowness and load for which the rise in
