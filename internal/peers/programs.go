@@ -7,7 +7,7 @@ import (
 )
 
 // Alertmanager starts a real Alertmanager without a cluster on a free loopback port, with this
-// configuration, and returns when it is ready. More arguments go onto its command line.
+// configuration, and returns when it is ready. More arguments go onto its command line; its log stays at level info.
 func Alertmanager(t testing.TB, configYAML string, args ...string) *Process {
 	t.Helper()
 	p := StoppedAlertmanager(t, configYAML, args...)

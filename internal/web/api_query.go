@@ -76,7 +76,12 @@ func parseRange(r *http.Request) (start, end time.Time, step time.Duration, err 
 	if step <= 0 {
 		return start, end, 0, invalidParam("step", errors.New("zero or negative query resolution step widths are not accepted. Try a positive integer"))
 	}
-	if end.Sub(start)/step > maxPoints {
+	// PromQL counts in milliseconds: a shorter step would be one of zero.
+	if step < time.Millisecond {
+		return start, end, 0, invalidParam("step", fmt.Errorf("%s is too short: use 1ms at least", step))
+	}
+	// As floats, since a Duration does not reach from the first to the last time that can be asked for.
+	if float64(end.UnixMilli())-float64(start.UnixMilli()) > maxPoints*float64(step.Milliseconds()) {
 		return start, end, 0, errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")
 	}
 	return start, end, step, nil

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net/http"
 	"path"
@@ -68,12 +69,14 @@ func (s *server) render(w http.ResponseWriter, code int, name string, f frame) {
 		plain(w, http.StatusInternalServerError, "The page could not be made: the log has the details.\n")
 		return
 	}
+	// Labels may hold control characters and bytes that are no UTF-8.
+	page := xmlText(b.String())
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	// An error here means that the client has gone: nobody is left to tell.
-	_, _ = w.Write(b.Bytes())
+	_, _ = io.WriteString(w, page)
 }
 
 func (s *server) pageError(w http.ResponseWriter, code int, err error) {

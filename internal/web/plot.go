@@ -50,6 +50,8 @@ func (s *server) plot(w http.ResponseWriter, r *http.Request) {
 				title: clip(a.Rule+" of "+s.name(a.Service), 200)})
 		}
 		switch {
+		case err != nil && r.Context().Err() != nil:
+			return // the browser has left the page: nobody is left to draw for
 		case errors.Is(err, errNoPoints):
 			body = errorPlot(err.Error(), theme)
 		case err != nil:

@@ -23,8 +23,8 @@ import (
 
 // A plot's size in units of its viewBox; on a phone one unit is about one pixel.
 const (
-	plotWidth  = 380
-	plotHeight = 180
+	plotWidth  = 350
+	plotHeight = 170
 )
 
 // plotFonts are what a plot is lettered in: the reader's own, since nothing may

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"sort"
 	"strings"
@@ -74,7 +75,7 @@ func (s *server) routes(m *httpMetrics) http.Handler {
 	for _, r := range s.table() {
 		mux.Handle(r.path, m.observe(r.name, s.allow(r.methods)))
 	}
-	return s.guard(s.stripPrefix(mux))
+	return s.guard(s.stripPrefix(s.recoverPanics(mux)))
 }
 
 // allow answers 405 to methods that the route does not have.
@@ -104,7 +105,7 @@ func (s *server) allow(methods map[string]http.HandlerFunc) http.Handler {
 	})
 }
 
-// guard sets the headers of every answer, bounds bodies and turns a panic into a 500.
+// guard sets the headers of every answer and bounds bodies.
 func (s *server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -112,6 +113,13 @@ func (s *server) guard(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// recoverPanics turns a panic into a 500.
+func (s *server) recoverPanics(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			p := recover()
 			if p == nil {
@@ -138,6 +146,10 @@ func (s *server) stripPrefix(next http.Handler) http.Handler {
 		switch {
 		case r.URL.Path == prefix:
 			http.Redirect(w, r, s.prefix+"/", http.StatusFound)
+		case strings.HasPrefix(r.URL.Path, prefix+"//"):
+			// The mux would send the browser to the clean path, but without the prefix.
+			u := url.URL{Path: prefix + "/" + strings.TrimLeft(r.URL.Path[len(prefix):], "/"), RawQuery: r.URL.RawQuery}
+			http.Redirect(w, r, u.String(), http.StatusTemporaryRedirect)
 		case strings.HasPrefix(r.URL.Path, prefix+"/"):
 			strip.ServeHTTP(w, r)
 		default:
@@ -147,10 +159,9 @@ func (s *server) stripPrefix(next http.Handler) http.Handler {
 }
 
 // fail answers with an error in the form that the caller expects: the API's
-// envelope, or a page.
+// envelope, or a page. The path has no prefix any more.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, code int, typ errorType, err error) {
-	path := strings.TrimPrefix(r.URL.Path, s.prefix)
-	switch {
+	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/api/"):
 		s.respondErrorCode(w, code, typ, err)
 	case strings.HasPrefix(path, "/-/"), path == "/metrics":
