@@ -20,9 +20,10 @@ test: lint unit e2e browser
 unit: tools
 	$(GO) test -race ./...
 
-# The real programs. Not under the race detector: it is time that is measured there.
+# The real programs and the shop's stories, one package after the other. Not
+# under the race detector, since they live in real time or through many days.
 e2e: tools
-	$(GO) test -tags e2e -timeout 15m -count=1 ./internal/e2e/...
+	$(GO) test -tags e2e -p 1 -timeout 15m ./internal/app/ ./internal/e2e/
 
 browser: chromium
 	$(GO) test -tags browser ./internal/web/...
@@ -30,7 +31,7 @@ browser: chromium
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants: $$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags 'e2e browser' ./internal/e2e/... ./internal/web/...
+	$(GO) vet -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/
 	$(LINT) staticcheck ./...
 
 bench:
