@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,10 +72,11 @@ type Engine struct {
 	log     *slog.Logger
 
 	inbox inbox // evaluations that arrived since the last tick
+	rules atomic.Pointer[rules.Manager]
+	shown atomic.Pointer[shown]
 
 	mu         sync.Mutex // guards what follows; held for the whole of a tick
 	config     Config
-	rules      *rules.Manager
 	store      source.Store
 	topology   *topology.Topology
 	correlator *incident.Correlator
@@ -82,7 +85,6 @@ type Engine struct {
 	open       []*incident.Incident // as of the last tick
 	saved      map[string]string    // what the journal has of an incident
 	lastTick   time.Time
-	acts       []incident.Act
 	live       bool            // journal and deliver; see GoLive
 	told       map[string]bool // incidents that were delivered
 	warned     map[string]bool // discovery queries whose failure is in the log
@@ -103,6 +105,7 @@ func New(o Options) (*Engine, error) {
 	if err := e.configure(o.Config); err != nil {
 		return nil, err
 	}
+	e.shown.Store(&shown{})
 	return e, nil
 }
 
@@ -154,10 +157,11 @@ func (e *Engine) Attach(ctx context.Context, s source.Store, live Live) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.rules != nil {
-		m.CopyDetections(e.rules)
+	if old := e.rules.Load(); old != nil {
+		m.CopyDetections(old)
 	}
-	e.rules, e.store = m, s
+	e.rules.Store(m)
+	e.store = s
 	return nil
 }
 
@@ -169,75 +173,60 @@ type Live struct {
 }
 
 // Rules returns the manager in use, for its schedule and for pages.
-func (e *Engine) Rules() *rules.Manager {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.rules
-}
+func (e *Engine) Rules() *rules.Manager { return e.rules.Load() }
 
 // Reload exchanges the configuration; on an error the old one goes on.
 func (e *Engine) Reload(c Config) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.rules == nil {
+	m := e.rules.Load()
+	if m == nil {
 		return errors.New("reload before the engine was started: try again when it is ready")
 	}
 	old := e.config
 	if err := e.configure(c); err != nil {
 		return err
 	}
-	e.rules.Configure(c.EvaluationInterval, c.QueryOffset, c.ExternalLabels)
-	if err := e.rules.Update(c.Rules); err != nil {
+	m.Configure(c.EvaluationInterval, c.QueryOffset, c.ExternalLabels)
+	if err := m.Update(c.Rules); err != nil {
 		return errors.Join(fmt.Errorf("rules: %w", err), e.configure(old))
 	}
 	return nil
 }
 
-// Incidents returns the open ones, oldest first, and then the resolved ones, newest first.
-func (e *Engine) Incidents() []*incident.Incident {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var out []*incident.Incident
-	for _, i := range e.open {
-		if i.State == incident.Open {
-			out = append(out, i)
-		}
-	}
-	for k := len(e.recent) - 1; k >= 0; k-- {
-		out = append(out, e.recent[k])
-	}
-	return out
+// shown is what readers see between two ticks; it is replaced, never changed.
+type shown struct {
+	open, recent []*incident.Incident
+	graph        *topology.Graph
 }
 
-// Forming returns what has evidence but was not sent (yet).
-func (e *Engine) Forming() []*incident.Incident {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var out []*incident.Incident
-	for _, i := range e.open {
-		if i.State == incident.Forming {
-			out = append(out, i)
-		}
+// Incidents returns the open ones, oldest first, and then the resolved ones,
+// newest first. It never waits for a tick.
+func (e *Engine) Incidents() []*incident.Incident {
+	v := e.shown.Load()
+	out := slices.Clone(v.open)
+	for k := len(v.recent) - 1; k >= 0; k-- {
+		out = append(out, v.recent[k])
 	}
 	return out
 }
 
 // Graph returns the dependency graph as of the last tick.
-func (e *Engine) Graph() *topology.Graph {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.topology.At(e.lastTick)
+func (e *Engine) Graph() *topology.Graph { return e.shown.Load().graph }
+
+// show publishes the state after a tick.
+func (e *Engine) show(g *topology.Graph) {
+	v := &shown{recent: slices.Clone(e.recent), graph: g}
+	for _, i := range e.open {
+		if i.State == incident.Open {
+			v.open = append(v.open, i)
+		}
+	}
+	e.shown.Store(v)
 }
 
 // Changes returns the tracker of changes.
 func (e *Engine) Changes() *change.Tracker { return e.o.Changes }
-
-// Act hands an operator's act to the next tick.
-func (e *Engine) Act(a incident.Act) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.acts = append(e.acts, a)
-}
 
 // Interval returns the distance of two incident steps.
 func (e *Engine) Interval() time.Duration {

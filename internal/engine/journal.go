@@ -33,7 +33,12 @@ type Journal struct {
 	path string
 	file *os.File
 	past []*incident.Incident
+	size int // bytes since the last compaction
 }
+
+// maxJournal is how much is appended before the journal is written anew with
+// the newest state of each incident alone.
+const maxJournal = 16 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -101,6 +106,19 @@ func (j *Journal) load() (damage, err error) {
 	}
 }
 
+// remember keeps the newest state of an incident for the next compaction.
+func (j *Journal) remember(i *incident.Incident) {
+	k := slices.IndexFunc(j.past, func(o *incident.Incident) bool { return o.ID == i.ID })
+	if k >= 0 {
+		j.past[k] = i
+		return
+	}
+	j.past = append(j.past, i)
+	if n := len(j.past) - maxRecent; n > 0 {
+		j.past = slices.Delete(j.past, 0, n)
+	}
+}
+
 func readLine(r *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for {
@@ -151,7 +169,11 @@ func encodeEntry(i *incident.Incident) ([]byte, error) {
 }
 
 // Past returns what the journal held when it was opened, oldest first.
-func (j *Journal) Past() []*incident.Incident { return j.past }
+func (j *Journal) Past() []*incident.Incident {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.past)
+}
 
 // compact writes the newest state of each incident to a new file and replaces
 // the old one, keeping at most maxRecent.
@@ -186,7 +208,7 @@ func (j *Journal) compact() error {
 		}
 	}
 	f, err := os.OpenFile(j.path, os.O_APPEND|os.O_WRONLY, 0)
-	j.file = f
+	j.file, j.size = f, 0
 	return err
 }
 
@@ -210,6 +232,16 @@ func (j *Journal) Append(incidents ...*incident.Incident) error {
 			return fmt.Errorf("journal %s: incident %s: %w", j.path, i.ID, err)
 		}
 		all = append(all, line...)
+		j.remember(i)
+	}
+	if j.size += len(all); j.size > maxJournal {
+		if err := j.file.Close(); err != nil {
+			return fmt.Errorf("journal %s: %w", j.path, err)
+		}
+		if err := j.compact(); err != nil {
+			return fmt.Errorf("journal %s: %w", j.path, err)
+		}
+		return nil
 	}
 	if _, err := j.file.Write(all); err != nil {
 		return fmt.Errorf("journal %s: %w", j.path, err)
@@ -279,4 +311,5 @@ func (e *Engine) GoLive(now time.Time) {
 	slices.SortStableFunc(recent, func(a, b *incident.Incident) int { return a.Resolved.Compare(b.Resolved) })
 	e.recent = recent
 	e.correlator.Restore(now, past)
+	e.show(e.topology.At(now))
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,7 +61,7 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) []*incident.Incident {
 	defer e.mu.Unlock()
 	in := e.input(ctx, now)
 	out := e.correlator.Step(now, in)
-	e.rules.Hold(holds(out.Holds))
+	e.rules.Load().Hold(holds(out.Holds))
 	e.lastTick = now
 	e.open = out.Incidents
 	for _, i := range out.Incidents {
@@ -73,21 +74,26 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) []*incident.Incident {
 	}
 	e.journal(out.Incidents)
 	e.deliver(now)
+	e.show(in.Graph)
 	e.metrics.observe(out.Incidents, e.correlator.Refused())
 	return out.Incidents
 }
 
 // input translates what the parts have for the incident step.
 func (e *Engine) input(ctx context.Context, now time.Time) incident.Input {
+	if e.live {
+		// A source that does not answer must not keep what is known from being sent.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, max(e.config.Interval/2, time.Second))
+		defer cancel()
+	}
 	e.discover(ctx, now)
 	in := incident.Input{
 		Alerts: e.alerts(ctx, now),
 		// A change is looked at for a day; the correlator forgets older ones itself.
 		Changes: e.o.Changes.Since(now.Add(-24 * time.Hour)),
-		Acts:    e.acts,
 		Graph:   e.topology.At(now),
 	}
-	e.acts = nil
 	newest := map[[2]string]int{}
 	for _, ev := range e.inbox.take() {
 		if ev.Err != nil {
@@ -161,7 +167,7 @@ func (e *Engine) discover(ctx context.Context, now time.Time) {
 			return
 		}
 		e.metrics.discoveryFailures.WithLabelValues(what).Inc()
-		if !e.warned[expr] && ctx.Err() == nil {
+		if !e.warned[expr] && !errors.Is(ctx.Err(), context.Canceled) {
 			e.warned[expr] = true
 			e.log.Warn("discovery query failed; what is known stays", "for", what, "query", expr, "err", err)
 		}
@@ -189,7 +195,7 @@ func (e *Engine) alerts(ctx context.Context, now time.Time) []incident.Alert {
 			Since: since, Labels: ls.Map(), Summary: summary,
 		})
 	}
-	for _, a := range e.rules.ActiveAlerts() {
+	for _, a := range e.rules.Load().ActiveAlerts() {
 		if a.State == promrules.StateFiring {
 			add(a.Labels, a.ActiveAt, a.Annotations.Get("summary"))
 		}
@@ -209,7 +215,7 @@ func (e *Engine) readAlerts(ctx context.Context, now time.Time, add func(labels.
 	const expr = `ALERTS{alertstate="firing"}`
 	v, err := e.store.Query(ctx, expr, now)
 	if err != nil {
-		if !e.warned[expr] && ctx.Err() == nil {
+		if !e.warned[expr] && !errors.Is(ctx.Err(), context.Canceled) {
 			e.warned[expr] = true
 			e.log.Warn("the team's own alerts cannot be read; going on without", "query", expr, "err", err)
 		}

@@ -65,6 +65,14 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 	slices.SortFunc(t.Anomalies, func(a, b Anomaly) int { return compareAnomalies(&a, &b) })
 	t.NotPaged = k.notPaged(t)
 	t.Changes = k.attribute(t)
+	t.Blind = nil
+	for _, b := range in.Blind {
+		if b.Reason == "failed" {
+			t.Blind = append(t.Blind, fmt.Sprintf("%s: %s", b.Rule, b.Error))
+		}
+	}
+	slices.Sort(t.Blind)
+	t.Blind = slices.Compact(t.Blind)
 }
 
 // Below this share of the blame the cause counts as not known.

@@ -46,7 +46,7 @@ const (
 	// Of a rise in work, how much the rise in requests must reach to explain it:
 	// work is at least proportional to requests, or the requests changed.
 	proportional = 0.75
-	rounds     = 60
+	rounds       = 60
 )
 
 // BlameFlow starts the blame at the services that suffer harm (or at all, if

@@ -138,6 +138,9 @@ func (i *Incident) Annotations() map[string]string {
 	put("harm", strings.Join(i.Harm, "\n"))
 	put("not_paged", strings.Join(i.NotPaged, "\n"))
 	put("evidence", i.evidenceText())
+	if len(i.Blind) > 0 {
+		put("blind", "rules that could not be evaluated: "+strings.Join(i.Blind, "; "))
+	}
 	var services []string
 	for _, s := range i.Services {
 		services = append(services, string(s))

@@ -39,11 +39,11 @@ type Reading struct {
 	Unit      string // how values are shown: "seconds", "ratio", "" …
 }
 
-// Blind is a rule that could not see at a step: it failed, is late or found no series.
+// Blind is a rule that could not see at a step: it failed, or found no series.
 type Blind struct {
 	Rule   string
 	Since  time.Time
-	Reason string // failed, late, empty
+	Reason string // failed, empty
 	Error  string
 }
 
@@ -140,6 +140,9 @@ type Incident struct {
 
 	Services []topology.Service `json:"services"` // all that are or were involved, sorted
 	Last     time.Time          `json:"last"`     // last evidence
+
+	// Blind says which rules could not see when the incident was last looked at.
+	Blind []string `json:"blind,omitempty"`
 
 	Sent []Sent `json:"sent"` // what was handed to delivery; labels never change
 	Log  []Note `json:"log"`  // timeline, oldest first, bounded
