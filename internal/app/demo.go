@@ -122,7 +122,12 @@ func (d *demoScreen) tell(ctx context.Context, story demo.Story, dir string) (er
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, demo.TargetsName), targets, 0o666); err != nil {
+	// Renamed into place: the file is being watched.
+	path := filepath.Join(dir, demo.TargetsName)
+	if err := os.WriteFile(path+".new", targets, 0o666); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
 	d.say("The shop is open at %s: frontend → checkout → payments, inventory → database.", shop.URL())

@@ -129,6 +129,15 @@ func TestDemoPagesOnceWithTheRightCause(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	ns, err := hook.Wait(ctx, func(ns []peers.Notification) bool {
+		n, _ := count(ns, "firing")
+		return n > 0
+	})
+	if err != nil {
+		t.Fatalf("no notification: %v; %v\n%s", err, ns, p.out)
+	}
+	_, first := count(ns, "firing")
+	pagesAreThere(t, first.Annotations["incident_url"])
+	ns, err = hook.Wait(ctx, func(ns []peers.Notification) bool {
 		n, _ := count(ns, "resolved")
 		return n > 0
 	})
@@ -174,6 +183,29 @@ func TestDemoWithoutFaultIsQuiet(t *testing.T) {
 	}
 	if out := p.out.String(); strings.Contains(out, "PAGE") || !strings.Contains(out, "is rolled out") {
 		t.Errorf("want a rollout and no page:\n%s", out)
+	}
+}
+
+// pagesAreThere looks at the pages and the API while the incident is open.
+func pagesAreThere(t *testing.T, incident string) {
+	t.Helper()
+	base, _, ok := strings.Cut(incident, "/incidents/")
+	if !ok {
+		t.Fatalf("incident_url is %q", incident)
+	}
+	for url, want := range map[string]string{
+		incident:                   "plot.svg",
+		base + "/":                 "payments",
+		base + "/rules":            "QueryDemand",
+		base + "/targets":          "database",
+		base + "/api/v1/incidents": `"status":"success"`,
+		base + "/metrics":          "foreshock_incidents{",
+		base + "/-/ready":          "",
+		base + "/api/v1/query?query=anomaly_score": `"__name__":"anomaly_score"`,
+	} {
+		if code, body := get(t, url); code != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s answers %d without %q:\n%.300s", url, code, want, body)
+		}
 	}
 }
 

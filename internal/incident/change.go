@@ -98,6 +98,15 @@ func (c Case) notPaged(t *thread) []string {
 	return slices.Compact(out)
 }
 
+// ahead says how long before something a change came. Within a second, and
+// after it by less than the times are known, it came at the same time.
+func ahead(d time.Duration) string {
+	if d < time.Second {
+		return "just when"
+	}
+	return round(d) + " before"
+}
+
 // outside reports whether the trouble of a service began with more requests
 // from outside the system.
 func (c Case) outside(e *evidence) bool {
@@ -135,10 +144,10 @@ func (c Case) attribute(t *thread) []Attribution {
 				break
 			}
 			a.Suspect = true
-			a.Reason = fmt.Sprintf("%s before %s departed", round(c.evidence[i].onset.Sub(ch.Time)), name(ch.Service))
+			a.Reason = fmt.Sprintf("%s %s departed", ahead(c.evidence[i].onset.Sub(ch.Time)), name(ch.Service))
 		case cause == "":
 			a.Suspect = true
-			a.Reason = fmt.Sprintf("%s before %s departed; the cause is not known", round(c.evidence[i].onset.Sub(ch.Time)), name(ch.Service))
+			a.Reason = fmt.Sprintf("%s %s departed; the cause is not known", ahead(c.evidence[i].onset.Sub(ch.Time)), name(ch.Service))
 		default:
 			a.Reason = fmt.Sprintf("acquitted: the trouble of %s is explained by %s", name(ch.Service), name(cause))
 		}

@@ -207,7 +207,14 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 	}
 	fmt.Fprintf(&b, ", from %s", e.onset.UTC().Format("15:04:05"))
 	if ch := c.changedBefore(e); ch != nil {
-		fmt.Fprintf(&b, ", %s after its %s", round(e.onset.Sub(ch.Time)), strings.TrimSuffix(ch.Kind+" "+ch.To, " "))
+		when := "just when"
+		if d := e.onset.Sub(ch.Time); d >= time.Second {
+			when = round(d) + " after"
+		}
+		fmt.Fprintf(&b, ", %s its %s", when, strings.TrimSuffix(ch.Kind+" "+ch.To, " "))
+		if when == "just when" {
+			b.WriteString(" came")
+		}
 	}
 	callees := c.callees(e, index)
 	more := e.find(demand)

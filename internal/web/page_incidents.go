@@ -215,10 +215,16 @@ func (s *server) describe(c change.Change) string {
 	return text
 }
 
+// knownTo is how well the times of changes and onsets are known: to a step or two.
+const knownTo = 30 * time.Second
+
 // before is how a change lies to the onset.
 func before(inc *incident.Incident, c change.Change) string {
 	d := inc.Onset.Sub(c.Time)
-	if d < 0 {
+	switch {
+	case d < 0 && d > -knownTo:
+		return "just when it began"
+	case d < 0:
 		return span(-d) + " after the first sign"
 	}
 	return span(d) + " before the first sign"

@@ -71,7 +71,7 @@ func drawPlot(c chart) ([]byte, error) {
 		return nil, errNoPoints
 	}
 	p := plot.New()
-	p.BackgroundColor = color.Transparent
+	p.BackgroundColor = nil // vgsvg cannot write color.Transparent: it divides by the alpha
 	begin, end := timeRange(points, c.onset)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = begin, end, low, high
 	u := unitFor(c.unit, math.Max(math.Abs(low), math.Abs(high)))

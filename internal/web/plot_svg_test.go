@@ -18,7 +18,10 @@ import (
 	"github.com/foreshock/foreshock/internal/incident"
 )
 
-var badNumber = regexp.MustCompile(`(?i)[^a-z](nan|[+-]?inf)[^a-z]`)
+var (
+	badNumber = regexp.MustCompile(`(?i)[^a-z](nan|[+-]?inf)[^a-z]`)
+	badColor  = regexp.MustCompile(`#([^0-9a-fA-F]|[0-9a-fA-F]{0,5}([^0-9a-fA-F]|$)|[0-9a-fA-F]{7})`)
+)
 
 // checkSVG fails for what is not one well-formed SVG, for scripts, for things
 // that would be loaded, and for coordinates that are no numbers.
@@ -48,7 +51,7 @@ func checkSVG(t *testing.T, body []byte) (titles, texts []string) {
 				t.Errorf("element <%s>, want none of its kind", e.Name.Local)
 			}
 			for _, a := range e.Attr {
-				if strings.HasPrefix(a.Name.Local, "on") || a.Name.Local == "href" || badNumber.MatchString(" "+a.Value+" ") {
+				if strings.HasPrefix(a.Name.Local, "on") || a.Name.Local == "href" || badNumber.MatchString(" "+a.Value+" ") || badColor.MatchString(a.Value) {
 					t.Errorf("attribute %s=%q of <%s>, want none of its kind", a.Name.Local, clip(a.Value, 200), e.Name.Local)
 				}
 			}
