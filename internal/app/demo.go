@@ -68,7 +68,7 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
 	}
-	story, err := demo.NewStory(o.Fault, o.Seed, demo.StoryOptions{Lasts: 2 * time.Minute})
+	story, err := demo.NewStory(o.Fault, o.Seed, demo.StoryOptions{})
 	if err != nil {
 		return err
 	}

@@ -254,6 +254,15 @@ func (s *running) rewrite(name, text string) {
 	}
 }
 
+// serveAlone is a server without keep-alive: Prometheus's scraping leaves idle
+// connections to time out, and a test would find their goroutines.
+func serveAlone(h http.Handler) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.Config.SetKeepAlivesEnabled(false)
+	s.Start()
+	return s
+}
+
 // target is something to scrape.
 type target struct {
 	*httptest.Server
@@ -264,7 +273,7 @@ func newTarget(t *testing.T, text string) *target {
 	t.Helper()
 	g := &target{}
 	g.set(text)
-	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	g.Server = serveAlone(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		io.WriteString(w, *g.text.Load())
 	}))

@@ -114,7 +114,7 @@ func TestServerGoesOn(t *testing.T) {
 	good := newTarget(t, "queue_depth 10.5\n")
 	garbage := newTarget(t, "this is {{ no metric\n")
 	away := make(chan struct{})
-	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	hangs := serveAlone(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 		case <-away:
@@ -135,7 +135,7 @@ func TestServerGoesOn(t *testing.T) {
 
 	// What is broken is seen.
 	eventually(t, "/targets", func() error {
-		return s.shows("/targets", garbage.address(), "expected", "context deadline exceeded", "connection refused")
+		return s.shows("/targets", garbage.address(), "invalid syntax", "context deadline exceeded", "connection refused")
 	})
 	eventually(t, "health of rules", func() error {
 		body, err := s.get("/api/v1/rules")

@@ -191,7 +191,7 @@ func TestShopStories(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", fault, seed+1), func(t *testing.T) {
 				// Another hour for each, so that the rhythm of the day has its say.
 				tale := time.Date(2026, 3, 6, (5*k+7*seed)%24, 30, 0, 0, time.UTC)
-				s := simulate(t, fault, uint64(seed+1), 4*24*time.Hour, tale)
+				s := simulate(t, fault, uint64(seed+1), 2*24*time.Hour, tale)
 				s.check(t, s.play(t))
 			})
 		}

@@ -123,6 +123,7 @@ func count(ns []peers.Notification, status string) (n int, last peers.NotifiedAl
 // The main job: the shop breaks, one notification with the right cause reaches
 // the receiver behind the real Alertmanager, then its resolution.
 func TestDemoPagesOnceWithTheRightCause(t *testing.T) {
+	t.Parallel()
 	hook := peers.Webhook(t)
 	am := peers.Alertmanager(t, shipped(t, hook))
 	p := foreshock(t, "demo", "--fault=bad-deploy", "--alertmanager.url="+am.URL, "--web.listen-address=127.0.0.1:0")
@@ -166,6 +167,7 @@ func TestDemoPagesOnceWithTheRightCause(t *testing.T) {
 
 // Without a fault nobody is told anything.
 func TestDemoWithoutFaultIsQuiet(t *testing.T) {
+	t.Parallel()
 	hook := peers.Webhook(t)
 	am := peers.Alertmanager(t, shipped(t, hook))
 	p := foreshock(t, "demo", "--fault=none", "--alertmanager.url="+am.URL, "--web.listen-address=127.0.0.1:0", "--duration=110s")
