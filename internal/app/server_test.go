@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/foreshock/foreshock/internal/source"
@@ -25,7 +26,7 @@ func queuePast(ctx context.Context, db *source.Local) error {
 	if err != nil {
 		return err
 	}
-	series := labels.FromStrings(labels.MetricName, "queue_depth", "service", "checkout", "job", "shop")
+	series := labels.FromStrings(model.MetricNameLabel, "queue_depth", "service", "checkout", "job", "shop")
 	var ref uint64
 	now := time.Now()
 	for k := range 3 * 240 {
