@@ -43,12 +43,17 @@ func Prometheus(t testing.TB, configYAML string, args ...string) *Process {
 // StoppedPrometheus is Prometheus for a test that starts it later.
 func StoppedPrometheus(t testing.TB, configYAML string, args ...string) *Process {
 	t.Helper()
-	dir := t.TempDir()
-	config := writeFile(t, dir, "prometheus.yml", configYAML)
+	return PrometheusOver(t, filepath.Join(t.TempDir(), "data"), configYAML, args...)
+}
+
+// PrometheusOver is StoppedPrometheus with a data directory that has a past already.
+func PrometheusOver(t testing.TB, data, configYAML string, args ...string) *Process {
+	t.Helper()
+	config := writeFile(t, t.TempDir(), "prometheus.yml", configYAML)
 	return newProcess(t, "prometheus", func(address string) []string {
 		return append([]string{
 			"--config.file=" + config,
-			"--storage.tsdb.path=" + filepath.Join(dir, "data"),
+			"--storage.tsdb.path=" + data,
 			"--web.listen-address=" + address,
 			"--web.enable-lifecycle",
 			"--web.enable-remote-write-receiver",

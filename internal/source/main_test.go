@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,4 +158,9 @@ func mustLabels(s string) labels.Labels {
 		panic(err)
 	}
 	return l
+}
+
+func sorted(v promql.Vector) promql.Vector {
+	slices.SortStableFunc(v, func(a, b promql.Sample) int { return labels.Compare(a.Metric, b.Metric) })
+	return v
 }

@@ -26,32 +26,36 @@ const (
 // LoadOpenMetrics reads files in OpenMetrics text with timestamps, plain or
 // gzip, into a temporary store and returns the times of the first and the last
 // sample. Samples of one series must be in order of time, over all files;
-// series may come in any order. Files are read as a stream. A broken line is an
-// error with file and line; what was read before it stays in the store.
+// series may come in any order; the same sample may come again. Files are read as
+// a stream: the heap holds the series, and 48 bytes for each 120 samples. A
+// broken line is an error with file and line; what was read before it stays in
+// the store.
 func (l *Local) LoadOpenMetrics(ctx context.Context, files []string) (from, to time.Time, err error) {
 	if !l.temporary {
 		return from, to, errors.New("OpenMetrics files are loaded into a temporary store only")
 	}
-	load := loader{to: l.db, mmap: l.db.ForceHeadMMap, ctx: ctx, first: math.MaxInt64, last: math.MinInt64, known: map[string]knownSeries{}}
+	load := newLoader(ctx, l.db, l.db.ForceHeadMMap)
 	for _, name := range files {
 		if err := load.file(name); err != nil {
 			return from, to, err
 		}
 	}
 	load.mmap()
-	if load.first > load.last {
+	if load.oldest > load.newest {
 		return from, to, fmt.Errorf("OpenMetrics files %v: no sample is in them", files)
 	}
-	return time.UnixMilli(load.first).UTC(), time.UnixMilli(load.last).UTC(), nil
+	return time.UnixMilli(load.oldest).UTC(), time.UnixMilli(load.newest).UTC(), nil
 }
 
 // loader carries what outlives one file.
 type loader struct {
-	to          storage.Appendable
-	mmap        func() // writes full chunks out of the heap
-	ctx         context.Context
-	first, last int64
-	known       map[string]knownSeries // by the text of the series
+	to             storage.Appendable
+	mmap           func() // writes full chunks out of the heap
+	ctx            context.Context
+	oldest, newest int64                   // samples, milliseconds
+	known          map[string]*knownSeries // by the text of the series
+	last           *knownSeries            // of the latest sample
+	text           []byte                  // what the parser gets
 
 	app   storage.Appender
 	n     int // samples since the last commit
@@ -60,9 +64,16 @@ type loader struct {
 	typ   []byte // a # TYPE line of the last type, which gives `le` and `quantile` their normal form
 }
 
+func newLoader(ctx context.Context, to storage.Appendable, mmap func()) *loader {
+	return &loader{to: to, mmap: mmap, ctx: ctx, oldest: math.MaxInt64, newest: math.MinInt64, known: map[string]*knownSeries{}}
+}
+
+// knownSeries is a series that was seen before.
 type knownSeries struct {
+	text   string
 	ref    storage.SeriesRef
 	labels labels.Labels
+	next   *knownSeries // which came after it the last time
 }
 
 func (d *loader) file(name string) (err error) {
@@ -148,12 +159,38 @@ func (d *loader) read(r io.Reader) error {
 }
 
 // parse takes the samples of a chunk whose first line has the number first.
+// Samples of series that were seen before are taken at once; all other lines
+// go through Prometheus's parser.
 func (d *loader) parse(chunk []byte, first int) error {
 	if err := d.ctx.Err(); err != nil {
 		return context.Cause(d.ctx)
 	}
-	text := make([]byte, 0, len(d.typ)+len(chunk)+len(eof))
-	text = append(append(append(text, d.typ...), chunk...), eof...)
+	other, otherLine := 0, first // where the lines begin that are still to be parsed
+	for at, line := 0, first; at < len(chunk); line++ {
+		end := at + bytes.IndexByte(chunk[at:], '\n')
+		if k, ts, v, ok := d.split(chunk[at:end]); ok {
+			if other < at {
+				if err := d.parseAny(chunk[other:at], otherLine); err != nil {
+					return err
+				}
+			}
+			if err := d.append(k, ts, v); err != nil {
+				return &lineError{line, err}
+			}
+			other, otherLine = end+1, line+1
+		}
+		at = end + 1
+	}
+	if other < len(chunk) {
+		return d.parseAny(chunk[other:], otherLine)
+	}
+	return nil
+}
+
+// parseAny parses whole lines, of which the first has the number first.
+func (d *loader) parseAny(lines []byte, first int) error {
+	text := append(append(append(d.text[:0], d.typ...), lines...), eof...)
+	d.text = text
 	if len(d.typ) > 0 {
 		first--
 	}
@@ -178,38 +215,45 @@ func (d *loader) parse(chunk []byte, first int) error {
 	}
 }
 
+// sample takes what the parser has read.
 func (d *loader) sample(p textparse.Parser) error {
 	text, ts, v := p.Series()
 	if ts == nil {
 		return fmt.Errorf("series %s has no timestamp", clip(string(text)))
 	}
-	if *ts == math.MinInt64 || *ts == math.MaxInt64 || time.UnixMilli(*ts).Year() < 1 || time.UnixMilli(*ts).Year() > 9999 {
-		return fmt.Errorf("series %s has the timestamp %d ms, which is no time", clip(string(text)), *ts)
-	}
-	k, ok := d.known[string(text)]
-	if !ok {
+	k := d.find(text)
+	if k == nil {
+		if len(d.known) >= maxKnownLines {
+			clear(d.known)
+			d.last = nil
+		}
+		k = &knownSeries{text: string(text)}
 		p.Labels(&k.labels)
+		d.known[k.text] = k
+	}
+	return d.append(k, *ts, v)
+}
+
+func (d *loader) append(k *knownSeries, ts int64, v float64) error {
+	if ts < minTime || ts > maxTime {
+		return fmt.Errorf("series %s has the timestamp %d ms, which is no time", clip(k.text), ts)
 	}
 	if d.app == nil {
 		d.app = d.to.Appender(d.ctx)
 	}
-	ref, err := d.app.Append(k.ref, k.labels, *ts, v)
+	ref, err := d.app.Append(k.ref, k.labels, ts, v)
 	if err == nil {
-		err = d.order.check(ref, *ts, v)
+		err = d.order.check(ref, ts, v)
 	}
 	switch {
+	case err == nil:
 	case errors.Is(err, errSeriesOrder), errors.Is(err, storage.ErrOutOfOrderSample), errors.Is(err, storage.ErrTooOldSample), errors.Is(err, storage.ErrOutOfBounds):
-		return fmt.Errorf("series %s at %s: %w: the samples of a series must be in order of time, and so must the files", k.labels, showTime(*ts), err)
-	case err != nil:
-		return fmt.Errorf("series %s at %s: %w", k.labels, showTime(*ts), err)
+		return fmt.Errorf("series %s at %s: %w: the samples of a series must be in order of time, and so must the files", k.labels, showTime(ts), err)
+	default:
+		return fmt.Errorf("series %s at %s: %w", k.labels, showTime(ts), err)
 	}
-	if !ok || ref != k.ref {
-		if len(d.known) >= maxKnownLines {
-			clear(d.known)
-		}
-		d.known[string(text)] = knownSeries{ref: ref, labels: k.labels}
-	}
-	d.first, d.last = min(d.first, *ts), max(d.last, *ts)
+	k.ref = ref
+	d.oldest, d.newest = min(d.oldest, ts), max(d.newest, ts)
 	if d.n++; d.n >= historyBatch {
 		return d.commit()
 	}

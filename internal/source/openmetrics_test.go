@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,14 +143,14 @@ func FuzzLoadOpenMetrics(f *testing.F) {
 	f.Add([]byte("\x1f\x8b\x08"))
 	f.Add([]byte("a 1 -62135596800\nb 1 253402300799\n# EOF\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d := loader{to: nowhere{}, mmap: func() {}, ctx: context.Background(), first: math.MaxInt64, last: math.MinInt64, known: map[string]knownSeries{}}
+		d := newLoader(context.Background(), nowhere{}, func() {})
 		err := d.read(bytes.NewReader(data))
 		var at *lineError
 		if err != nil && (!errors.As(err, &at) || at.line < 1 || at.line > 2+bytes.Count(data, []byte("\n"))) {
 			t.Errorf("error %q does not name a line of the file", err)
 		}
-		if err == nil && d.first <= d.last && (time.UnixMilli(d.first).Year() < 1 || time.UnixMilli(d.last).Year() > 9999) {
-			t.Errorf("loaded from %d to %d", d.first, d.last)
+		if err == nil && d.oldest <= d.newest && (time.UnixMilli(d.oldest).Year() < 1 || time.UnixMilli(d.newest).Year() > 9999) {
+			t.Errorf("loaded from %d to %d", d.oldest, d.newest)
 		}
 	})
 }

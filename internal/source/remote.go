@@ -2,11 +2,14 @@ package source
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,6 +85,7 @@ type Remote struct {
 	o      RemoteOptions
 	shown  string // the URL without credentials and parameters
 	client *http.Client
+	http   *bounded
 	api    apiv1.API
 	log    *slog.Logger
 
@@ -114,9 +118,8 @@ func NewRemote(o RemoteOptions) (*Remote, error) {
 	}
 	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/api/v1")
 	r := &Remote{o: o, shown: showURL(u), client: client, log: o.Logger, warned: map[string]bool{}}
-	r.api = apiv1.NewAPI(&bounded{
-		base: u, client: client, o: &r.o, log: r.log, slots: make(chan struct{}, o.Concurrency),
-	})
+	r.http = &bounded{base: u, client: client, o: &r.o, log: r.log, slots: make(chan struct{}, o.Concurrency)}
+	r.api = apiv1.NewAPI(r.http)
 	r.router = router{remote: r, local: o.Results.evaluator, own: o.Own}
 	return r, nil
 }
@@ -140,6 +143,30 @@ func (r *Remote) Close() error {
 
 // URL returns the server's address without credentials and parameters.
 func (r *Remote) URL() string { return r.shown }
+
+// Key names the server and what else an answer depends on, as
+// [WindowsOptions] wants it: address, query parameters, user name, headers (a
+// tenant is often one of them) and lookback. It shows no credentials: what may
+// hold some is in it as a hash, and passwords and tokens, which change while
+// the data do not, are left out.
+func (r *Remote) Key() string {
+	h := sha256.New()
+	u, c := *r.http.base, r.o.HTTPClient
+	fmt.Fprintf(h, "%q\n", u.RawQuery)
+	if u.User != nil {
+		fmt.Fprintf(h, "user %q\n", u.User.Username())
+	}
+	if c.BasicAuth != nil {
+		fmt.Fprintf(h, "user %q %q\n", c.BasicAuth.Username, c.BasicAuth.UsernameFile)
+	}
+	if c.HTTPHeaders != nil {
+		for _, name := range slices.Sorted(maps.Keys(c.HTTPHeaders.Headers)) {
+			v := c.HTTPHeaders.Headers[name]
+			fmt.Fprintf(h, "header %q %q %q\n", name, v.Values, v.Files)
+		}
+	}
+	return fmt.Sprintf("%s lookback=%s options=%x", r.shown, r.o.LookbackDelta, h.Sum(nil)[:8])
+}
 
 // router sends an expression to where its series are.
 type router struct {
@@ -200,7 +227,7 @@ func (r router) queryRange(ctx context.Context, expr string, from, to time.Time,
 
 func (r *Remote) instant(ctx context.Context, expr string, ts time.Time) (parser.Value, annotations.Annotations, error) {
 	v, warnings, err := r.api.Query(ctx, expr, ts, r.params()...)
-	return r.finish(expr, v, warnings, err)
+	return r.finish(ctx, expr, v, warnings, err)
 }
 
 func (r *Remote) span(ctx context.Context, expr string, from, to time.Time, step time.Duration) (parser.Value, annotations.Annotations, error) {
@@ -208,7 +235,7 @@ func (r *Remote) span(ctx context.Context, expr string, from, to time.Time, step
 		return nil, nil, fmt.Errorf("range query with step %s: it must be more than zero", step)
 	}
 	v, warnings, err := r.api.QueryRange(ctx, expr, apiv1.Range{Start: from, End: to, Step: step}, r.params()...)
-	return r.finish(expr, v, warnings, err)
+	return r.finish(ctx, expr, v, warnings, err)
 }
 
 func (r *Remote) params() []apiv1.Option {
@@ -221,7 +248,7 @@ func (r *Remote) params() []apiv1.Option {
 
 // finish turns an answer into the engine's values, and its error into one that
 // says who was asked what.
-func (r *Remote) finish(expr string, v model.Value, warnings apiv1.Warnings, err error) (parser.Value, annotations.Annotations, error) {
+func (r *Remote) finish(ctx context.Context, expr string, v model.Value, warnings apiv1.Warnings, err error) (parser.Value, annotations.Annotations, error) {
 	notes := annotations.New()
 	for _, w := range warnings {
 		notes.Add(fmt.Errorf("%s: %s", r.shown, clip(w)))
@@ -233,7 +260,7 @@ func (r *Remote) finish(expr string, v model.Value, warnings apiv1.Warnings, err
 			return out, *notes, nil
 		}
 	}
-	return nil, *notes, fmt.Errorf("source %s: query %s: %w", r.shown, clip(expr), explainServer(err))
+	return nil, *notes, fmt.Errorf("source %s: query %s: %w", r.shown, clip(expr), r.classify(ctx, explainServer(err)))
 }
 
 // logWarnings logs the first warnings of each expression.

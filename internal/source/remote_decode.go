@@ -81,7 +81,7 @@ func checkSamples(n, most int) error {
 	if n <= most {
 		return nil
 	}
-	return fmt.Errorf("the answer has more than %d samples: aggregate in the query", most)
+	return fmt.Errorf("more than %d samples: %w", most, errTooLarge)
 }
 
 func metric(b *labels.ScratchBuilder, m model.Metric) labels.Labels {

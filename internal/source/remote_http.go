@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -53,9 +54,12 @@ func (b *bounded) Do(ctx context.Context, req *http.Request) (*http.Response, []
 		if ctx.Err() != nil {
 			return nil, nil, fmt.Errorf("given up after %d attempts: %w", try+1, context.Cause(ctx))
 		}
-		if try >= b.o.Retries || !again(resp, err) {
+		if try >= b.o.Retries || !again(resp, body, err) {
 			if err != nil && try > 0 {
 				err = fmt.Errorf("%w (after %d attempts)", err, try+1)
+			}
+			if err != nil && !errors.Is(err, errTooLarge) {
+				err = noResponse{error: err, late: errors.Is(err, errLate)}
 			}
 			return resp, body, err
 		}
@@ -68,6 +72,8 @@ func (b *bounded) Do(ctx context.Context, req *http.Request) (*http.Response, []
 	}
 }
 
+var errLate = errors.New("no answer")
+
 // errTooLarge is not tried again: the answer would be as large.
 var errTooLarge = errors.New("the answer is too large: aggregate in the query, or raise the limit")
 
@@ -75,7 +81,7 @@ func (b *bounded) attempt(ctx context.Context, req *http.Request) (*http.Respons
 	// The server has the time-out as a parameter; ours is a little longer, so
 	// that it can say itself what took long.
 	timeout := b.o.Timeout + time.Second
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w within %s", errLate, timeout))
 	defer cancel()
 	req = req.Clone(ctx)
 	if req.GetBody != nil {
@@ -115,7 +121,7 @@ func (b *bounded) because(ctx context.Context, err error) error {
 	return withoutURL(err)
 }
 
-func again(resp *http.Response, err error) bool {
+func again(resp *http.Response, body []byte, err error) bool {
 	if err != nil {
 		return !errors.Is(err, errTooLarge)
 	}
@@ -124,6 +130,9 @@ func again(resp *http.Response, err error) bool {
 		return true
 	case http.StatusNotImplemented:
 		return false
+	case http.StatusServiceUnavailable:
+		// Prometheus's answer to a query that takes too long: it would again.
+		return !bytes.Contains(body, []byte("query timed out"))
 	default:
 		return code >= 500
 	}

@@ -12,6 +12,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -166,7 +167,7 @@ func TestRemoteBadServers(t *testing.T) {
 		{"500 then works", []http.HandlerFunc{says(500, "oops"), says(200, okBody)}, 2, nil},
 		{"503 and 429 then works", []http.HandlerFunc{says(503, "busy"), says(429, "slow down"), says(200, okBody)}, 3, nil},
 		{"torn then works", []http.HandlerFunc{torn, says(200, okBody)}, 2, nil},
-		{"500 for ever", []http.HandlerFunc{says(500, "disk on fire")}, 3, []string{"500", "disk on fire"}},
+		{"500 for ever", []http.HandlerFunc{says(500, "disk on fire")}, 4, []string{"500", "disk on fire"}},
 		{"torn for ever", []http.HandlerFunc{torn}, 3, []string{"broke off after 50 bytes", "unexpected EOF", "after 3 attempts"}},
 		{"bad query", []http.HandlerFunc{says(400, `{"status":"error","errorType":"bad_data","error":"no such function"}`)}, 1, []string{"no such function"}},
 		{"too many samples", []http.HandlerFunc{says(422, `{"status":"error","errorType":"execution","error":"query processing would load too many samples"}`)}, 1, []string{"too many samples"}},
@@ -181,12 +182,15 @@ func TestRemoteBadServers(t *testing.T) {
 		{"endless", []http.HandlerFunc{endless}, 1, []string{"more than 1048576 bytes", "too large"}},
 		{"gzip bomb", []http.HandlerFunc{bomb}, 1, []string{"more than 1048576 bytes"}},
 		{"too many series", []http.HandlerFunc{says(200, `{"status":"success","data":{"resultType":"vector","result":[`+strings.Repeat(`{"metric":{},"value":[1,"1"]},`, 100)+`{"metric":{},"value":[1,"1"]}]}}`)}, 1, []string{"more than 100 samples"}},
-		{"slow", []http.HandlerFunc{hang}, 1, []string{"no answer within"}},
+		{"slow for one", []http.HandlerFunc{hang, says(200, okBody)}, 2, []string{"no answer within", "too large"}},
+		{"500 for one", []http.HandlerFunc{says(500, "oops"), says(500, "oops"), says(500, "oops"), says(200, okBody)}, 4, []string{"oops"}},
+		{"query timeout", []http.HandlerFunc{says(503, `{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}`)}, 1, []string{"timed out", "too large"}},
+		{"slow", []http.HandlerFunc{hang}, 2, []string{"no answer within"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			url, asked := fake(t, c.hs...)
 			o := RemoteOptions{Retries: 2, MaxBytes: 1 << 20, MaxSamples: 100}
-			if c.name == "slow" {
+			if strings.HasPrefix(c.name, "slow") {
 				o.Retries, o.Timeout = -1, time.Millisecond
 			}
 			r := newRemote(t, strings.Replace(url, "http://", "http://user:secret@", 1)+"/?token=secret", o)
@@ -201,6 +205,17 @@ func TestRemoteBadServers(t *testing.T) {
 				return
 			}
 			wantError(t, err, append(c.want, url, `up{a="b"}`)...)
+			down := []string{"no gzip", "500 for ever", "torn for ever", "unauthorized", "no API", "web page", "empty", "slow"}
+			if got, want := IsUnavailable(err), slices.Contains(down, c.name); got != want {
+				t.Errorf("%v: unavailable is %v, want %v", err, got, want)
+			}
+			large := []string{"too many samples", "endless", "gzip bomb", "too many series", "slow for one", "query timeout"}
+			if got, want := isTooLarge(err), slices.Contains(large, c.name); got != want {
+				t.Errorf("%v: too large is %v, want %v", err, got, want)
+			}
+			if got, want := isAnswer(err), c.name == "bad query"; got != want {
+				t.Errorf("%v: the server's answer is %v, want %v", err, got, want)
+			}
 			if err != nil && strings.Contains(err.Error(), "secret") {
 				t.Errorf("error %q gives credentials away", err)
 			}
@@ -214,6 +229,9 @@ func TestRemoteConnectionRefused(t *testing.T) {
 	r := newRemote(t, s.URL, RemoteOptions{Retries: 1})
 	_, err := r.query(context.Background(), `up`, t0)
 	wantError(t, err, s.URL, "connection refused", "after 2 attempts")
+	if !IsUnavailable(err) {
+		t.Errorf("%v: want that the source is unavailable", err)
+	}
 	// What reads only our own needs no server.
 	wantValues(t, r.query, `vector(1)`, t0, `{} 1`)
 }

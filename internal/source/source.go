@@ -1,11 +1,17 @@
 // Package source is where metrics come from and where results go to.
 //
-// There are two sources with one interface, [Store]: [Local] scrapes targets
-// into an embedded TSDB, [Remote] asks a server that speaks Prometheus's query
-// API and keeps what is written in a local TSDB. A replay of the past reads an
-// input and writes into a result store of its own ([OpenTemporary]); [Overlay]
-// makes one Store of the two, and [Windows] fetches its queries many steps at a
-// time.
+// There are two sources of a running server with one interface, [Store]:
+// [Local] scrapes targets into an embedded TSDB, [Remote] asks a server that
+// speaks Prometheus's query API and keeps what is written in a local TSDB.
+//
+// A replay of the past has an input: a Remote, the data directory of a
+// Prometheus ([OpenReadOnly]) or OpenMetrics files in a temporary store
+// ([OpenTemporary], [Local.LoadOpenMetrics]). It writes into a result store of
+// its own, another temporary one; [Overlay] makes one Store of the two.
+// [Windows] asks such a store many steps at a time, keeps what it was told, and
+// can save it for the next replay, which then asks nothing. Where a server
+// fails, errors say so ([ErrUnavailable]), so that a replay need not take it
+// for missing data.
 //
 // It is the only package that touches Prometheus's storage, scraping and
 // service discovery, so that a change of their Go API is met here.

@@ -16,7 +16,8 @@ type TemporaryOptions struct {
 // OpenTemporary makes an empty store in a temporary directory, which Close
 // removes: for the results of a replay, or for the samples of a case. It takes
 // samples of any time, in order of time within each series, scrapes nothing and
-// forgets nothing before Close.
+// forgets nothing before Close. A query that runs while samples are committed
+// may see some of them.
 func OpenTemporary(o TemporaryOptions) (*Local, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

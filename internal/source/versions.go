@@ -58,11 +58,13 @@ func openTSDB(o LocalOptions) (*tsdb.DB, error) {
 const wholeHead = 40 * 365 * 24 * time.Hour
 
 // openScratch opens a database that ends with the process: without a
-// write-ahead log, lock, retention and blocks.
+// write-ahead log, lock, retention and blocks. It is also without isolation,
+// which remembers for each series as many appends as it had in one commit, for ever.
 func openScratch(dir string, log *slog.Logger) (*tsdb.DB, error) {
 	opts := tsdb.DefaultOptions()
 	opts.WALSegmentSize = -1
 	opts.NoLockfile = true
+	opts.IsolationDisabled = true
 	opts.RetentionDuration = 0
 	opts.MinBlockDuration = wholeHead.Milliseconds()
 	opts.MaxBlockDuration = opts.MinBlockDuration

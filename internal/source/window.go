@@ -1,56 +1,57 @@
 package source
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
-	"github.com/VictoriaMetrics/fastcache"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 )
 
-// window is what is known of one expression on one grid: the label sets of the
-// fetched steps here, their values in the cache, one entry a step. An entry is
-//
-//	generation  uint64, little endian
-//	present     one bit a label set
-//	values      float64 bits of those present, little endian
-//
-// The cache may lose any entry at any time.
+// window is what is known of one expression on one grid: which steps are in
+// which entries of the cache. The cache may lose any entry at any time; its
+// steps are then asked again.
 type window struct {
 	gridKey
-	id             uint32
 	alone, ordered bool // see mustAskAlone
+	own            bool // reads what the replay writes
+	asked          bool // in this replay; guarded by Windows.mu
 
-	mu          sync.Mutex // guards what follows
-	table       []labels.Labels
-	first, last int64 // steps that were fetched; none when last < first
-	generation  uint64
-	big         bool // entries may be larger than fastcache's plain ones
-	used        int  // steps that were asked since the fetch
+	mu    sync.Mutex // guards what follows
+	spans []span     // in order of time, without overlap
+	entry []byte     // the one that was read last,
+	of    uint64     // and its key; 0: none
+
+	first, last int64 // steps of the latest range query; none when last < first
+	used        int   // of them, steps that were asked
 	usedTo      int64
 	steps       int // to fetch at once
-	held        int // bytes of table, as accounted
+	most        int // at most: more was too large for the source
 
 	failedFrom, failedTo int64 // steps whose range query failed
+}
 
-	buf []byte
+// span is a run of steps whose values are in one entry of the cache.
+type span struct {
+	first, last int64       // the steps that it answers; others of the entry were replaced
+	base        int64       // the step that the entry begins with
+	serial      uint64      // key of the entry, used once only
+	table       *labelTable // of which the span holds a reference
+	steps       int32       // in the entry
+	size        int32       // of the entry, bytes
+	kind        entryKind
 }
 
 // noEnd is a failedTo that all steps are before.
 const noEnd = math.MaxInt64
 
-// plainBytes is what fastcache's Set takes for sure (its limit is 64 KiB with the key).
-const plainBytes = 60_000
-
 var (
 	errNeverWindow = errors.New("this expression has no windows")
 	errDuplicate   = errors.New("a label set appears twice")
+	errNoRoom      = errors.New("the label sets of all windows take too much memory")
 )
 
 func (k *window) time(index int64) time.Time { return time.UnixMilli(index*k.step + k.offset).UTC() }
@@ -59,117 +60,174 @@ func (k *window) gaveUp(index int64) bool {
 	return k.failedTo == noEnd || (index >= k.failedFrom && index <= k.failedTo)
 }
 
-// adapt fetches less at once where windows are lost or left before they were
+// adapt fetches less at once where steps are lost or left before they were
 // used, and more again where they are used up.
-func (k *window) adapt(most int) {
+func (k *window) adapt() {
 	n := k.last - k.first + 1
 	switch {
 	case n <= 0:
 	case int64(k.used)*4 < n:
 		k.steps = max(2, int(n)/2)
 	case int64(k.used)*4 >= 3*n && int(n) >= k.steps:
-		k.steps = min(most, 2*k.steps)
+		k.steps = 2 * k.steps
 	}
+	k.steps = min(k.steps, k.most)
 }
 
-// at returns the vector of a step, or false when it is not at hand.
-func (k *window) at(c *fastcache.Cache, index, ms int64) (promql.Vector, bool) {
-	if index < k.first || index > k.last {
-		return nil, false
+// find returns the place of the span that holds a step.
+func (k *window) find(index int64) (int, bool) {
+	i := sort.Search(len(k.spans), func(i int) bool { return k.spans[i].last >= index })
+	return i, i < len(k.spans) && k.spans[i].first <= index
+}
+
+// has says whether a step is at hand.
+func (w *Windows) has(k *window, index int64) bool {
+	i, ok := k.find(index)
+	return ok && w.cached(k.spans[i])
+}
+
+// at returns the answer of a step; ok is false when it is not at hand.
+func (w *Windows) at(k *window, index, ms int64) (v promql.Vector, ok bool, err error) {
+	i, ok := k.find(index)
+	if !ok {
+		return nil, false, nil
 	}
-	key := k.key(index)
-	if k.big {
-		k.buf = c.GetBig(k.buf[:0], key[:])
-	} else {
-		k.buf = c.Get(k.buf[:0], key[:])
+	s := k.spans[i]
+	if s.serial != k.of {
+		k.entry, k.of = w.read(k.entry[:0], s), s.serial
 	}
-	b := k.buf
-	bits := (len(k.table) + 7) / 8
-	if len(b) < 8+bits || binary.LittleEndian.Uint64(b) != k.generation {
-		return nil, false
+	v, ok, err = decodeStep(k.entry, s, index, ms)
+	if !ok {
+		k.of = 0
+		w.lost.Add(s.last - s.first + 1)
+		w.remove(k, i, i+1)
+		return nil, false, nil
 	}
-	present, values := b[8:8+bits], b[8+bits:]
-	out := make(promql.Vector, 0, len(values)/8)
-	for i, l := range k.table {
-		if present[i/8]&(1<<(i%8)) == 0 {
-			continue
-		}
-		if len(values) < 8 {
-			return nil, false
-		}
-		out = append(out, promql.Sample{T: ms, F: math.Float64frombits(binary.LittleEndian.Uint64(values)), Metric: l})
-		values = values[8:]
-	}
-	if k.used == 0 || index != k.usedTo {
+	if index >= k.first && index <= k.last && (k.used == 0 || index != k.usedTo) {
 		k.used++
 		k.usedTo = index
 	}
-	return out, true
+	return v, true, err
 }
 
-func (k *window) key(index int64) [12]byte {
-	var b [12]byte
-	binary.LittleEndian.PutUint32(b[:], k.id)
-	binary.LittleEndian.PutUint64(b[4:], uint64(index))
-	return b
-}
-
-// tableOf sorts the series by labels and returns the label sets and about the bytes that they take.
-func tableOf(m promql.Matrix) ([]labels.Labels, int, error) {
-	slices.SortFunc(m, func(a, b promql.Series) int { return labels.Compare(a.Metric, b.Metric) })
-	table := make([]labels.Labels, len(m))
-	size := 0
-	for i, s := range m {
-		if len(s.Histograms) > 0 {
-			return nil, 0, errNeverWindow
-		}
-		if i > 0 && labels.Equal(m[i-1].Metric, s.Metric) {
-			return nil, 0, errDuplicate
-		}
-		table[i] = s.Metric
-		size += 48
-		s.Metric.Range(func(l labels.Label) { size += len(l.Name) + len(l.Value) + 2 })
+// put stores a range query's answer.
+func (w *Windows) put(k *window, m promql.Matrix, index, n int64) error {
+	rows, err := rowsOf(m)
+	if err != nil {
+		return err
 	}
-	return table, size, nil
-}
-
-// store writes n steps from index on into the cache and returns their bytes.
-func (k *window) store(c *fastcache.Cache, m promql.Matrix, table []labels.Labels, index, n int64) (int, error) {
-	points := make([]int, n)
-	for _, s := range m {
-		for _, p := range s.Floats {
-			i := (p.T-k.offset)/k.step - index
-			if i < 0 || i >= n || (i+index)*k.step+k.offset != p.T {
-				return 0, fmt.Errorf("series %s has a point at %d ms, which is not a step of the range query", s.Metric, p.T)
-			}
-			points[i]++
-		}
+	table, ok := w.tables.take(rows)
+	if !ok {
+		return errNoRoom
 	}
-	head := 8 + (len(table)+7)/8
-	entries, total := make([][]byte, n), 0
-	for i, p := range points {
-		total += head + 8*p
-		entries[i] = make([]byte, head, head+8*p)
-		binary.LittleEndian.PutUint64(entries[i], k.generation+1)
+	defer w.tables.drop(table)
+	per := stepsPerEntry(len(rows))
+	entries, err := encodeSteps(m, k.gridKey, index, n, per)
+	if err != nil {
+		return err
 	}
-	for row, s := range m {
-		for _, p := range s.Floats {
-			i := (p.T-k.offset)/k.step - index
-			e := entries[i]
-			e[8+row/8] |= 1 << (row % 8)
-			entries[i] = binary.LittleEndian.AppendUint64(e, math.Float64bits(p.F))
-		}
-	}
-	k.generation++
-	k.table, k.first, k.last, k.used = table, index, index+n-1, 0
-	k.big = head+8*len(table) > plainBytes
+	stored := 0
 	for i, e := range entries {
-		key := k.key(index + int64(i))
-		if k.big {
-			c.SetBig(key[:], e)
-		} else {
-			c.Set(key[:], e)
-		}
+		base := index + int64(i)*per
+		steps := min(per, index+n-base)
+		stored += len(e)
+		w.store(k, span{first: base, last: base + steps - 1, base: base, steps: int32(steps), kind: stepsEntry, table: table}, e)
 	}
-	return total, nil
+	k.first, k.last, k.used = index, index+n-1, 0
+	// One window shall not push out all the others.
+	if most := w.o.MaxBytes / 8; stored > most {
+		k.steps = max(2, int(n)*most/stored)
+	}
+	return nil
+}
+
+// keep stores the answer of an instant query, where it is one that would come again.
+func (w *Windows) keep(k *window, index, ms int64, v promql.Vector, err error) {
+	s := span{first: index, last: index, base: index, steps: 1}
+	var e []byte
+	switch {
+	case err != nil && !isAnswer(err):
+		return
+	case err != nil:
+		s.kind, e = failedEntry, encodeFailure(err)
+		v = nil
+	default:
+		for _, p := range v {
+			if p.H != nil || p.T != ms {
+				return
+			}
+		}
+		s.kind, e = listEntry, encodeList(v)
+	}
+	table, ok := w.tables.take(rowsOfVector(v))
+	if !ok {
+		return
+	}
+	s.table = table
+	w.store(k, s, e)
+	w.tables.drop(table)
+	if len(k.spans)%256 == 0 {
+		w.prune(k)
+	}
+}
+
+// store puts an entry into the cache and its span, which then holds a reference
+// to the table, in the place of what was known of its steps.
+func (w *Windows) store(k *window, s span, e []byte) {
+	if w.spans.Load() >= maxSpans || len(e) > maxRecord/2 {
+		return
+	}
+	s.serial = w.serial.Add(1)
+	s.size = int32(len(e))
+	w.set(s, e)
+	w.tables.hold(s.table)
+	w.insert(k, s)
+}
+
+func (w *Windows) insert(k *window, s span) {
+	lo := sort.Search(len(k.spans), func(i int) bool { return k.spans[i].last >= s.first })
+	hi := sort.Search(len(k.spans), func(i int) bool { return k.spans[i].first > s.last })
+	with := make([]span, 0, 3)
+	if lo < hi && k.spans[lo].first < s.first {
+		left := k.spans[lo]
+		left.last = s.first - 1
+		w.tables.hold(left.table)
+		with = append(with, left)
+	}
+	with = append(with, s)
+	if lo < hi && k.spans[hi-1].last > s.last {
+		right := k.spans[hi-1]
+		right.first = s.last + 1
+		w.tables.hold(right.table)
+		with = append(with, right)
+	}
+	w.spans.Add(int64(len(with) - (hi - lo)))
+	for _, old := range k.spans[lo:hi] {
+		w.tables.drop(old.table)
+	}
+	k.spans = slices.Replace(k.spans, lo, hi, with...)
+}
+
+func (w *Windows) remove(k *window, lo, hi int) {
+	for _, s := range k.spans[lo:hi] {
+		w.tables.drop(s.table)
+	}
+	w.spans.Add(int64(lo - hi))
+	k.spans = slices.Delete(k.spans, lo, hi)
+}
+
+// prune forgets the spans whose entries the cache has lost, and their label sets.
+func (w *Windows) prune(k *window) {
+	kept := k.spans[:0]
+	for _, s := range k.spans {
+		if w.cached(s) {
+			kept = append(kept, s)
+			continue
+		}
+		w.lost.Add(s.last - s.first + 1)
+		w.tables.drop(s.table)
+	}
+	w.spans.Add(int64(len(kept) - len(k.spans)))
+	clear(k.spans[len(kept):])
+	k.spans = kept
 }

@@ -40,6 +40,12 @@ func mustAskAlone(expr string, own map[string]bool) (alone, ordered bool) {
 	return alone, ordersResult(e)
 }
 
+// readsOwn says whether an expression may read what the replay writes.
+func readsOwn(expr string, own map[string]bool) bool {
+	e, err := newParser().ParseExpr(expr)
+	return err == nil && reachOf(e, own).own != ""
+}
+
 // isOrdered says whether the order of the result of expr means something.
 func isOrdered(expr string) bool {
 	e, err := newParser().ParseExpr(expr)

@@ -159,6 +159,12 @@ func TestWindowsSurviveLoss(t *testing.T) {
 			t.Fatalf("step %d: got %d series, want %d", i, len(got), len(want))
 		}
 		w.cache.Reset()
+		for _, k := range w.keys {
+			k.of = 0 // the entry read last is lost, too
+		}
+	}
+	if n := w.Stats().Lost; n < 100 {
+		t.Errorf("lost: got %d steps, want at least 100", n)
 	}
 	points := 0
 	for _, k := range w.keys {
