@@ -29,6 +29,9 @@ type Detection struct {
 	// Used by the evaluation only, which the group keeps to one at a time.
 	states *states
 	holds  map[string]Hold // in force in this evaluation, by key of the series
+	held   *holdSet        // where they are from
+	// applied is the set that the states are in line with; nil: not known.
+	applied *holdSet
 
 	mu        sync.Mutex
 	health    promrules.RuleHealth
@@ -50,6 +53,7 @@ type detectionOptions struct {
 	forgetAfter  time.Duration
 	now          func() time.Time // nil: durations are not measured
 	onEvaluation func(Evaluation)
+	skipOutputs  bool // judge, and write nothing
 	logger       *slog.Logger
 }
 
@@ -107,7 +111,7 @@ func optionsText(o detectors.Options) string {
 // give hands the rule a state with the same key that another one learnt.
 func (d *Detection) give(st *states) {
 	st.reshape(d.shape())
-	d.states = st
+	d.states, d.applied = st, nil
 	d.count(0, 0)
 }
 
@@ -115,7 +119,7 @@ func (d *Detection) give(st *states) {
 // should it be evaluated again.
 func (d *Detection) takeStates() *states {
 	st := d.states
-	d.states = nil
+	d.states, d.applied = nil, nil
 	d.count(0, 0)
 	return st
 }

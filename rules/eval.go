@@ -93,7 +93,9 @@ func (d *Detection) judge(v promql.Vector, t int64, limit int, ev *Evaluation) (
 		if s.anomalous {
 			sum.Anomalies++
 		}
-		out = d.write(out, s, t, verdict)
+		if !d.o.skipOutputs {
+			out = d.write(out, s, t, verdict)
+		}
 		if readings {
 			ev.Readings = append(ev.Readings, reading(s, t, verdict))
 		}
@@ -146,6 +148,9 @@ func (dir Direction) matches(up bool) bool {
 
 func (d *Detection) outputs() int {
 	n := 0
+	if d.o.skipOutputs {
+		return 0
+	}
 	if d.spec.WriteScore {
 		n++
 	}

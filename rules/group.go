@@ -76,9 +76,9 @@ func (m *Manager) Eval(ctx context.Context, g *Group, ts time.Time) {
 	if g.stopped {
 		return
 	}
-	set := *m.holds.Load()
+	set := m.holds.Load()
 	for _, d := range g.detections {
-		d.holds = set.of(d.Name(), ts)
+		d.held, d.holds = set, set.of(d.Name(), ts)
 	}
 	ctx = promql.NewOriginContext(ctx, map[string]any{
 		"ruleGroup": map[string]string{"file": g.File(), "name": g.Name()},

@@ -11,27 +11,33 @@ type Hold struct {
 	Until  time.Time // the hold ends by itself then; zero: never
 }
 
-// holdSet is a set of holds, by rule and key of the series. It is not changed
-// once it is made.
-type holdSet map[string]map[string]Hold
+// holdSet is a set of holds. It is not changed once it is made.
+type holdSet struct {
+	byRule map[string]map[string]Hold // by rule and key of the series
+	ends   bool                       // some of them end by themselves
+}
 
 // Hold sets the holds in force: all of them, each time. A series that is no
 // longer among them is released, with Accept as its hold said last. Rules take
 // the set up at the start of their group's next evaluation, all of it or none.
 func (m *Manager) Hold(holds []Hold) {
-	set := holdSet{}
+	set := holdSet{byRule: map[string]map[string]Hold{}}
 	for _, h := range holds {
-		if set[h.Rule] == nil {
-			set[h.Rule] = map[string]Hold{}
+		if set.byRule[h.Rule] == nil {
+			set.byRule[h.Rule] = map[string]Hold{}
 		}
-		set[h.Rule][h.Series] = h
+		set.byRule[h.Rule][h.Series] = h
+		set.ends = set.ends || !h.Until.IsZero()
 	}
 	m.holds.Store(&set)
 }
 
 // of returns the holds of a rule that are in force at the time.
-func (set holdSet) of(rule string, at time.Time) map[string]Hold {
-	all := set[rule]
+func (set *holdSet) of(rule string, at time.Time) map[string]Hold {
+	all := set.byRule[rule]
+	if !set.ends {
+		return all
+	}
 	for _, h := range all {
 		if h.ended(at) {
 			live := make(map[string]Hold, len(all))
@@ -53,7 +59,11 @@ func (d *Detection) applyHolds() (err error) {
 	var now *series
 	defer d.recovered(&now, &err)
 	st := d.states
+	if d.held == d.applied && d.held != nil && !d.held.ends {
+		return nil
+	}
 	if len(d.holds) == 0 && st.heldCount == 0 {
+		d.applied = d.held
 		return nil
 	}
 	for _, s := range st.sorted {
@@ -66,6 +76,7 @@ func (d *Detection) applyHolds() (err error) {
 			st.release(s)
 		}
 	}
+	d.applied = d.held
 	return nil
 }
 

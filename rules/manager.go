@@ -37,6 +37,9 @@ type Options struct {
 	// As Prometheus's --rules.alert.* flags: default 1m, 10m and 1h.
 	ResendDelay, ForGracePeriod, OutageTolerance time.Duration
 
+	// SkipOutputs: the results of detection rules are not written.
+	SkipOutputs bool
+
 	SeriesLimit int           // series per detection rule; default 50,000
 	ForgetAfter time.Duration // a series that vanished is forgotten then; default 24h
 

@@ -82,7 +82,7 @@ func (s *server) replayRound(ctx context.Context, results *source.Local, from, t
 		Input: s.store, Results: results, Config: s.config.Engine, From: from, To: to, MinStep: replayStep,
 	})
 	defer store.Close()
-	if err := s.engine.Attach(ctx, store, engine.Live{}); err != nil {
+	if err := s.engine.Attach(ctx, store, engine.Live{SkipOutputs: !engine.ReadsOutputs(s.config.Engine)}); err != nil {
 		return err
 	}
 	return s.engine.Replay(ctx, engine.Replay{From: from, To: to, MinStep: replayStep, Progress: progress})

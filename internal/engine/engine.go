@@ -60,7 +60,9 @@ type Options struct {
 	Wait    time.Duration
 	Journal *Journal // nil keeps none
 	// Changes are kept beside the engine, since they are posted as well; nil makes an empty set.
-	Changes    *change.Tracker
+	Changes *change.Tracker
+	// Observe is told each evaluation of a detection rule; may be nil.
+	Observe    func(rules.Evaluation)
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil registers nothing
 }
@@ -83,7 +85,11 @@ type Engine struct {
 	firing     map[string]time.Time
 	recent     []*incident.Incident // resolved ones, newest last, bounded
 	open       []*incident.Incident // as of the last tick
+	alerted    []incident.Alert     // the team's own, as of the last tick
 	saved      map[string]string    // what the journal has of an incident
+	held       []incident.Hold      // in force in the rules
+	buffer     []incident.Reading   // of the last tick, for the next one
+	named      map[string][]named   // the services of a rule's series, in the order of its last evaluation
 	lastTick   time.Time
 	live       bool            // journal and deliver; see GoLive
 	told       map[string]bool // incidents that were delivered
@@ -134,7 +140,7 @@ func (e *Engine) configure(c Config) error {
 	if e.topology != nil {
 		t.Keep(e.topology)
 	}
-	e.topology, e.config = t, c
+	e.topology, e.config, e.named = t, c, map[string][]named{}
 	return nil
 }
 
@@ -147,7 +153,7 @@ func (e *Engine) Attach(ctx context.Context, s source.Store, live Live) error {
 		ExternalURL: e.o.ExternalURL, ExternalLabels: e.config.ExternalLabels,
 		EvaluationInterval: e.config.EvaluationInterval, QueryOffset: e.config.QueryOffset,
 		Logger: e.log, Registerer: live.Registerer, Context: ctx, Now: live.Now,
-		OnEvaluation: e.inbox.put,
+		OnEvaluation: e.evaluated, SkipOutputs: live.SkipOutputs,
 	})
 	if err != nil {
 		return err
@@ -161,15 +167,26 @@ func (e *Engine) Attach(ctx context.Context, s source.Store, live Live) error {
 		m.CopyDetections(old)
 	}
 	e.rules.Store(m)
-	e.store = s
+	e.store, e.held = s, nil
 	return nil
 }
 
-// Live is what only a running server gives the rules.
+// evaluated takes in the evaluation of a detection rule.
+func (e *Engine) evaluated(ev rules.Evaluation) {
+	e.inbox.put(ev)
+	if e.o.Observe != nil {
+		e.o.Observe(ev)
+	}
+}
+
+// Live is what only a running server gives the rules. The zero value is that of a replay.
 type Live struct {
-	Notify     promrules.NotifyFunc
-	Registerer prometheus.Registerer
-	Now        func() time.Time // the clock of the schedule
+	// SkipOutputs: what detection rules give is judged, but not written to the
+	// store. For a replay that nobody reads it in; see [ReadsOutputs].
+	SkipOutputs bool
+	Notify      promrules.NotifyFunc
+	Registerer  prometheus.Registerer
+	Now         func() time.Time // the clock of the schedule
 }
 
 // Rules returns the manager in use, for its schedule and for pages.
@@ -209,6 +226,13 @@ func (e *Engine) Incidents() []*incident.Incident {
 		out = append(out, v.recent[k])
 	}
 	return out
+}
+
+// Alerts returns the team's own alerts that fired at the last tick.
+func (e *Engine) Alerts() []incident.Alert {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.alerted
 }
 
 // Graph returns the dependency graph as of the last tick.

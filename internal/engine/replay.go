@@ -17,6 +17,8 @@ type Replay struct {
 	// MinStep is the least distance of two evaluations of a group; 0 replays
 	// every evaluation.
 	MinStep time.Duration
+	// Evaluated is told each evaluation of a group; an error ends the replay. May be nil.
+	Evaluated func(g *rules.Group, at time.Time) error
 	// Before is called before each incident step, for what comes in from outside; may be nil.
 	Before func(now time.Time) error
 	// Progress is told how far the replay is, in order; may be nil.
@@ -65,6 +67,11 @@ func (e *Engine) Replay(ctx context.Context, r Replay) error {
 		}
 		if next.group != nil {
 			m.Eval(ctx, next.group, next.at)
+			if r.Evaluated != nil {
+				if err := r.Evaluated(next.group, next.at); err != nil {
+					return err
+				}
+			}
 		} else {
 			if r.Before != nil {
 				if err := r.Before(next.at); err != nil {

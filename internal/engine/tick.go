@@ -43,9 +43,6 @@ func (b *inbox) take() []rules.Evaluation {
 	defer b.mu.Unlock()
 	out := b.list
 	b.list = nil
-	slices.SortStableFunc(out, func(x, y rules.Evaluation) int {
-		return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(x.Rule.Name(), y.Rule.Name()))
-	})
 	return out
 }
 
@@ -61,7 +58,10 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) []*incident.Incident {
 	defer e.mu.Unlock()
 	in := e.input(ctx, now)
 	out := e.correlator.Step(now, in)
-	e.rules.Load().Hold(holds(out.Holds))
+	if !slices.Equal(out.Holds, e.held) {
+		e.rules.Load().Hold(holds(out.Holds))
+		e.held = out.Holds
+	}
 	e.lastTick = now
 	e.open = out.Incidents
 	for _, i := range out.Incidents {
@@ -74,6 +74,7 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) []*incident.Incident {
 	}
 	e.journal(out.Incidents)
 	e.deliver(now)
+	e.alerted = in.Alerts
 	e.show(in.Graph)
 	e.metrics.observe(out.Incidents, e.correlator.Refused())
 	return out.Incidents
@@ -94,56 +95,101 @@ func (e *Engine) input(ctx context.Context, now time.Time) incident.Input {
 		Changes: e.o.Changes.Since(now.Add(-24 * time.Hour)),
 		Graph:   e.topology.At(now),
 	}
-	newest := map[[2]string]int{}
-	for _, ev := range e.inbox.take() {
-		if ev.Err != nil {
-			in.Blind = append(in.Blind, incident.Blind{Rule: ev.Rule.Name(), Since: ev.Time, Reason: "failed", Error: ev.Err.Error()})
-			continue
-		}
-		if len(ev.Readings) == 0 {
-			in.Blind = append(in.Blind, incident.Blind{Rule: ev.Rule.Name(), Since: ev.Time, Reason: "empty"})
-		}
-		for _, r := range ev.Readings {
-			reading := e.reading(ev.Rule, r)
-			k := [2]string{reading.Rule, reading.Series}
-			if i, ok := newest[k]; ok {
-				in.Readings[i] = e.merge(in.Readings[i], reading)
-				continue
-			}
-			newest[k] = len(in.Readings)
-			in.Readings = append(in.Readings, reading)
-		}
-	}
-	slices.SortFunc(in.Readings, func(a, b incident.Reading) int {
-		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Series, b.Series))
-	})
+	e.readings(&in, e.inbox.take())
 	if e.o.Active != nil && e.correlator.Opening(now) {
 		in.Foreign = e.foreign(ctx)
 	}
 	return in
 }
 
-// merge keeps the newer of two readings of a series that arrived between two
-// steps; an anomaly in either is not lost.
-func (e *Engine) merge(old, fresh incident.Reading) incident.Reading {
-	if fresh.Time.Before(old.Time) {
-		return old
+// readings puts what arrived since the last step into the input: each series'
+// newest verdict, in the order of rules and, within a rule, of its evaluation.
+func (e *Engine) readings(in *incident.Input, list []rules.Evaluation) {
+	slices.SortStableFunc(list, func(x, y rules.Evaluation) int {
+		return cmp.Or(cmp.Compare(x.Rule.Name(), y.Rule.Name()), x.Time.Compare(y.Time))
+	})
+	out := e.buffer[:0]
+	for len(list) > 0 {
+		name, n := list[0].Rule.Name(), 1
+		for n < len(list) && list[n].Rule.Name() == name {
+			n++
+		}
+		for _, ev := range list[:n] {
+			switch {
+			case ev.Err != nil:
+				in.Blind = append(in.Blind, incident.Blind{Rule: name, Since: ev.Time, Reason: "failed", Error: ev.Err.Error()})
+			case len(ev.Readings) == 0:
+				in.Blind = append(in.Blind, incident.Blind{Rule: name, Since: ev.Time, Reason: "empty"})
+			}
+		}
+		out = e.translate(out, list[:n])
+		list = list[n:]
 	}
-	return fresh
+	// The correlator keeps none of it beyond the step, so the memory is used again.
+	e.buffer, in.Readings = out, out
+}
+
+// translate appends the readings of one rule, whose evaluations are in order of
+// time. A series that several of them have gives its newest one.
+func (e *Engine) translate(out []incident.Reading, list []rules.Evaluation) []incident.Reading {
+	if len(list) == 1 {
+		for i, r := range list[0].Readings {
+			out = append(out, e.reading(list[0].Rule, r, i))
+		}
+		return out
+	}
+	place := map[string]int{}
+	for _, ev := range list {
+		for i, r := range ev.Readings {
+			reading := e.reading(ev.Rule, r, i)
+			if k, ok := place[r.Key]; ok {
+				if !reading.Time.Before(out[k].Time) {
+					out[k] = reading
+				}
+				continue
+			}
+			place[r.Key] = len(out)
+			out = append(out, reading)
+		}
+	}
+	return out
 }
 
 // unsure are the doubts under which a reading never opens a page alone.
 const unsure = detectors.DoubtWarmingUp | detectors.DoubtShortHistory | detectors.DoubtAfterGap | detectors.DoubtPartial
 
-func (e *Engine) reading(d *rules.Detection, r rules.Reading) incident.Reading {
+// reading translates a reading, which is at the given place of its evaluation.
+func (e *Engine) reading(d *rules.Detection, r rules.Reading, place int) incident.Reading {
 	v := r.Verdict
 	return incident.Reading{
 		Time: r.Time, Rule: d.Name(), Series: r.Key,
-		Service: e.config.Identity.OfLabels(r.Series), Signal: incident.Signal(d.Signal()),
+		Service: e.serviceOf(d.Name(), r, place), Signal: incident.Signal(d.Signal()),
 		Value: v.Value, Expected: v.Expected, Lower: v.Lower, Upper: v.Upper, Score: v.Score, Up: v.Up,
 		Anomalous: r.Anomalous, Onset: r.Onset, Kind: v.Kind.String(),
 		Unsure: v.Doubts&unsure != 0, Doubts: v.Doubts.Strings(), Unit: d.Unit(),
 	}
+}
+
+// named is a series whose service is known.
+type named struct {
+	key     string
+	service topology.Service
+}
+
+// serviceOf names the service of a series. Evaluations have their series in the
+// same order each time, so what is at the place is mostly the one that was there.
+func (e *Engine) serviceOf(rule string, r rules.Reading, place int) topology.Service {
+	list := e.named[rule]
+	if place < len(list) && list[place].key == r.Key {
+		return list[place].service
+	}
+	s := e.config.Identity.OfLabels(r.Series)
+	if place < len(list) {
+		list[place] = named{r.Key, s}
+	} else if place == len(list) {
+		e.named[rule] = append(list, named{r.Key, s})
+	}
+	return s
 }
 
 func holds(in []incident.Hold) []rules.Hold {
@@ -209,10 +255,13 @@ func (e *Engine) alerts(ctx context.Context, now time.Time) []incident.Alert {
 	return out
 }
 
+// firingAlerts are the alerts that a Prometheus has firing.
+const firingAlerts = `ALERTS{alertstate="firing"}`
+
 // readAlerts takes the alerts that Prometheus itself has firing from its
 // ALERTS series. Their start is when they were first seen here.
 func (e *Engine) readAlerts(ctx context.Context, now time.Time, add func(labels.Labels, time.Time, string)) {
-	const expr = `ALERTS{alertstate="firing"}`
+	const expr = firingAlerts
 	v, err := e.store.Query(ctx, expr, now)
 	if err != nil {
 		if !e.warned[expr] && !errors.Is(ctx.Err(), context.Canceled) {

@@ -48,8 +48,8 @@ const longest = 24 * time.Hour
 // safe for concurrent use.
 type Correlator struct {
 	o       Options
-	tracks  map[seriesKey]*track
-	alerts  map[string]Alert // firing now, by [Alert.key]
+	tracks  tracks
+	alerts  map[string]Alert // firing now, by [Alert.Key]
 	open    []*thread        // forming and open, oldest first
 	changes []change.Change
 	refused int
@@ -93,7 +93,7 @@ func New(o Options) (*Correlator, error) {
 	if o.Labels == nil {
 		o.Labels = func(s topology.Service) map[string]string { return map[string]string{"service": string(s)} }
 	}
-	return &Correlator{o: o, tracks: map[seriesKey]*track{}, alerts: map[string]Alert{}}, nil
+	return &Correlator{o: o, tracks: newTracks(), alerts: map[string]Alert{}}, nil
 }
 
 // Refused returns how many incidents were not formed because MaxOpen was reached.
@@ -140,25 +140,11 @@ func (c *Correlator) Step(now time.Time, in Input) Output {
 
 // observe takes in readings, alerts and changes.
 func (c *Correlator) observe(now time.Time, in Input) {
-	for _, r := range in.Readings {
-		k := seriesKey{r.Rule, r.Series}
-		t := c.tracks[k]
-		if t == nil {
-			t = &track{key: k}
-			c.tracks[k] = t
-		}
-		if !r.Time.Before(t.last.Time) {
-			t.observe(r)
-		}
-	}
-	for k, t := range c.tracks {
-		if t.anomaly == nil && now.Sub(t.last.Time) > longest {
-			delete(c.tracks, k)
-		}
-	}
+	c.tracks.observe(in.Readings)
+	c.tracks.sweep(now, longest)
 	clear(c.alerts)
 	for _, a := range in.Alerts {
-		c.alerts[a.key()] = a
+		c.alerts[a.Key()] = a
 	}
 	for _, ch := range in.Changes {
 		at := func(o change.Change) bool { return o.ID == ch.ID }
@@ -179,11 +165,9 @@ func (c *Correlator) observe(now time.Time, in Input) {
 func (c *Correlator) gather(now time.Time, g *topology.Graph) {
 	active := map[topology.Service]bool{}
 	bySvc := map[topology.Service][]*track{}
-	for _, t := range c.tracks {
-		if t.running() {
-			active[t.last.Service] = true
-			bySvc[t.last.Service] = append(bySvc[t.last.Service], t)
-		}
+	for _, t := range c.tracks.running() {
+		active[t.last.Service] = true
+		bySvc[t.last.Service] = append(bySvc[t.last.Service], t)
 	}
 	alertsOf := map[topology.Service][]Alert{}
 	for _, a := range c.alerts {
@@ -216,7 +200,7 @@ func (c *Correlator) gather(now time.Time, g *topology.Graph) {
 				if t == nil {
 					break
 				}
-				t.alerts[a.key()] = a
+				t.alerts[a.Key()] = a
 				t.services[a.Service] = true
 				t.Last = now
 			}
@@ -234,8 +218,8 @@ func (c *Correlator) replaced(now time.Time, silent *track) bool {
 	if now.Sub(silent.last.Time) <= c.o.Hold {
 		return false
 	}
-	for _, t := range c.tracks {
-		if t.key.rule == silent.key.rule && t.last.Service == silent.last.Service &&
+	for _, t := range c.tracks.byService[silent.last.Service] {
+		if t.key.rule == silent.key.rule &&
 			t.last.Time.After(silent.last.Time.Add(c.o.Hold)) && !t.running() {
 			return true
 		}
@@ -354,7 +338,7 @@ const (
 // (new level, closed) is forgotten as well: it was accepted.
 func (c *Correlator) drop(t *thread) {
 	for k := range t.keys {
-		if tr := c.tracks[k]; tr != nil {
+		if tr := c.tracks.get(k); tr != nil {
 			tr.anomaly = nil
 		}
 	}
@@ -377,12 +361,11 @@ func (c *Correlator) holds() []Hold {
 		return nil
 	}
 	var out []Hold
-	for k, tr := range c.tracks {
-		if o, ok := since[tr.last.Service]; ok {
-			out = append(out, Hold{Rule: k.rule, Series: k.series, Since: o})
+	for _, s := range slices.Sorted(maps.Keys(since)) {
+		for _, tr := range c.tracks.byService[s] {
+			out = append(out, Hold{Rule: tr.key.rule, Series: tr.key.series, Since: since[s]})
 		}
 	}
-	slices.SortFunc(out, func(a, b Hold) int { return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Series, b.Series)) })
 	return out
 }
 
@@ -409,7 +392,8 @@ func identify(onset time.Time, s topology.Service) string {
 	return "fs-" + strconv.FormatUint(h.Sum64(), 36)
 }
 
-func (a Alert) key() string {
+// Key names the alert by all its labels.
+func (a Alert) Key() string {
 	h := fnv.New64a()
 	for _, k := range slices.Sorted(maps.Keys(a.Labels)) {
 		fmt.Fprintf(h, "%q=%q,", k, a.Labels[k])

@@ -76,7 +76,7 @@ func (c *Correlator) prune(now time.Time, t *thread) {
 		}
 	}
 	for k := range t.keys {
-		tr := c.tracks[k]
+		tr := c.tracks.get(k)
 		if tr == nil || tr.anomaly == nil {
 			delete(t.keys, k)
 			continue
@@ -109,7 +109,7 @@ func (c *Correlator) evidenceOf(t *thread, take func(*Anomaly) bool, firing map[
 	}
 	var as []*Anomaly
 	for k := range t.keys {
-		if tr := c.tracks[k]; tr != nil && tr.anomaly != nil && take(tr.anomaly) {
+		if tr := c.tracks.get(k); tr != nil && tr.anomaly != nil && take(tr.anomaly) {
 			as = append(as, tr.anomaly)
 		}
 	}

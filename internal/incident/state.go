@@ -85,11 +85,12 @@ func (c *Correlator) overlapping(old *Incident) *thread {
 func (c *Correlator) restoreAnomaly(t *thread, a Anomaly) {
 	k := seriesKey{a.Rule, a.Series}
 	t.keys[k] = true
-	tr := c.tracks[k]
+	tr := c.tracks.get(k)
 	if tr == nil {
-		tr = &track{key: k, last: Reading{Rule: a.Rule, Series: a.Series, Service: a.Service, Signal: a.Signal}}
-		c.tracks[k] = tr
+		tr = c.tracks.add(k, a.Service)
+		tr.last.Signal = a.Signal
 	}
+	c.tracks.departing[tr] = true
 	if tr.anomaly == nil {
 		tr.anomaly = &a
 	} else if a.Onset.Before(tr.anomaly.Onset) {

@@ -1,0 +1,151 @@
+package incident
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/foreshock/foreshock/internal/topology"
+)
+
+// tracks are all series that were seen, by rule and by service. A quiet series
+// costs a step no more than finding it.
+type tracks struct {
+	rules     map[string]*ruleTracks
+	byService map[topology.Service][]*track // in order of rule and series
+	departing map[*track]bool               // those that run, and some that no longer do
+	swept     time.Time
+}
+
+// ruleTracks are the series of a rule. A rule's readings come in the same order
+// at each step, so the place of the last time says where a series is now.
+type ruleTracks struct {
+	bySeries map[string]*track
+	order    []*track
+}
+
+func newTracks() tracks {
+	return tracks{rules: map[string]*ruleTracks{}, byService: map[topology.Service][]*track{}, departing: map[*track]bool{}}
+}
+
+// get returns the track of a series, or nil.
+func (ts *tracks) get(k seriesKey) *track {
+	if r := ts.rules[k.rule]; r != nil {
+		return r.bySeries[k.series]
+	}
+	return nil
+}
+
+// add makes the track of a series that has none.
+func (ts *tracks) add(k seriesKey, s topology.Service) *track {
+	r := ts.rules[k.rule]
+	if r == nil {
+		r = &ruleTracks{bySeries: map[string]*track{}}
+		ts.rules[k.rule] = r
+	}
+	t := &track{key: k, last: Reading{Rule: k.rule, Series: k.series, Service: s}}
+	r.bySeries[k.series] = t
+	ts.enlist(t, s)
+	return t
+}
+
+func compareTracks(a, b *track) int {
+	return cmp.Or(cmp.Compare(a.key.rule, b.key.rule), cmp.Compare(a.key.series, b.key.series))
+}
+
+func (ts *tracks) enlist(t *track, s topology.Service) {
+	list := ts.byService[s]
+	i, _ := slices.BinarySearchFunc(list, t, compareTracks)
+	ts.byService[s] = slices.Insert(list, i, t)
+}
+
+func (ts *tracks) delist(t *track, s topology.Service) {
+	list := ts.byService[s]
+	if i, ok := slices.BinarySearchFunc(list, t, compareTracks); ok {
+		list = slices.Delete(list, i, i+1)
+	}
+	if len(list) == 0 {
+		delete(ts.byService, s)
+		return
+	}
+	ts.byService[s] = list
+}
+
+// observe takes in the readings of a step.
+func (ts *tracks) observe(readings []Reading) {
+	var rule *ruleTracks
+	place := 0
+	for i := range readings {
+		r := &readings[i]
+		if i == 0 || r.Rule != readings[i-1].Rule {
+			rule, place = ts.rules[r.Rule], 0
+		}
+		var t *track
+		switch {
+		case rule == nil:
+		case place < len(rule.order) && rule.order[place].key.series == r.Series:
+			t = rule.order[place]
+		default:
+			t = rule.bySeries[r.Series]
+		}
+		if t == nil {
+			t = ts.add(seriesKey{r.Rule, r.Series}, r.Service)
+			rule = ts.rules[r.Rule]
+		}
+		if place < len(rule.order) {
+			rule.order[place] = t
+		} else {
+			rule.order = append(rule.order, t)
+		}
+		place++
+		if r.Time.Before(t.last.Time) {
+			continue
+		}
+		if s := t.last.Service; s != r.Service {
+			ts.delist(t, s)
+			ts.enlist(t, r.Service)
+		}
+		t.observe(*r)
+		if r.Anomalous {
+			ts.departing[t] = true
+		}
+	}
+}
+
+// running returns the tracks that depart now, in order of rule and series.
+func (ts *tracks) running() []*track {
+	var out []*track
+	for t := range ts.departing {
+		if t.running() {
+			out = append(out, t)
+		} else {
+			delete(ts.departing, t)
+		}
+	}
+	slices.SortFunc(out, compareTracks)
+	return out
+}
+
+// sweep forgets series that were not seen for the age. It looks once an hour.
+func (ts *tracks) sweep(now time.Time, age time.Duration) {
+	if now.Sub(ts.swept) < time.Hour {
+		return
+	}
+	ts.swept = now
+	for name, r := range ts.rules {
+		gone := false
+		for series, t := range r.bySeries {
+			if t.anomaly == nil && now.Sub(t.last.Time) > age {
+				delete(r.bySeries, series)
+				ts.delist(t, t.last.Service)
+				gone = true
+			}
+		}
+		if gone {
+			r.order = nil
+		}
+		if len(r.bySeries) == 0 {
+			delete(ts.rules, name)
+		}
+	}
+}
