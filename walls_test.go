@@ -80,9 +80,12 @@ func TestImportWalls(t *testing.T) {
 		"internal/change":   {"internal/topology", "internal/yamlfile"},
 		"internal/incident": {"internal/topology", "internal/change"},
 		"internal/engine":   {"rules", "detectors", "alertmanager", "internal/source", "internal/topology", "internal/change", "internal/incident"},
-		"internal/web":      {"internal/topology", "internal/change", "internal/incident"},
+		"internal/plot":     {"internal/incident"},
+		"internal/web":      {"internal/topology", "internal/change", "internal/incident", "internal/plot"},
 		"internal/demo":     {},
 		"cmd/foreshock":     {"internal/app"},
+		"internal/backtest": {"rules", "internal/engine", "internal/incident", "internal/source", "internal/topology", "internal/change", "internal/plot", "internal/yamlfile"},
+		"internal/ruletest": {"rules", "detectors", "internal/engine", "internal/incident", "internal/source", "internal/topology", "internal/change", "internal/yamlfile"},
 	}
 	for pkg, may := range allowed {
 		for _, dep := range all[module+"/"+pkg].Imports {

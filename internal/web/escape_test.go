@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/foreshock/foreshock/internal/topology"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // hostileGraph names services as an attacker would.
@@ -78,7 +80,7 @@ func checkHTML(t *testing.T, body string) {
 	if !utf8.ValidString(body) {
 		t.Error("the page is not valid UTF-8")
 	}
-	d := xml.NewDecoder(strings.NewReader(xmlText(body)))
+	d := xml.NewDecoder(strings.NewReader(plot.XMLText(body)))
 	d.Strict, d.AutoClose, d.Entity = false, append([]string{"source", "rect"}, xml.HTMLAutoClose...), xml.HTMLEntity
 	var open []string
 	for {
@@ -174,11 +176,11 @@ func TestHostileTextInPlots(t *testing.T) {
 			if w.Code != http.StatusOK {
 				t.Errorf("%q: status = %d, want 200", clip(text, 80), w.Code)
 			}
-			checkSVG(t, w.Body.Bytes())
+			svgTexts(t, w.Body.Bytes())
 			if w := ask(h, http.MethodGet, plotPath(text+"?", text, text), ""); w.Code != http.StatusNotFound {
 				t.Errorf("unknown incident %q: status = %d, want 404", clip(text, 80), w.Code)
 			} else {
-				checkSVG(t, w.Body.Bytes())
+				svgTexts(t, w.Body.Bytes())
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // authorized compares the bearer token in constant time, whatever its length.
@@ -91,9 +91,9 @@ func took(d time.Duration) string {
 	case d < time.Millisecond:
 		return fmt.Sprintf("%d µs", d.Microseconds())
 	case d < time.Second:
-		return significant(float64(d)/float64(time.Millisecond)) + " ms"
+		return plot.Significant(float64(d)/float64(time.Millisecond)) + " ms"
 	}
-	return significant(d.Seconds()) + " s"
+	return plot.Significant(d.Seconds()) + " s"
 }
 
 // offset is a time relative to an onset: +0s, +12s, +3m20s, −40s.
@@ -133,82 +133,6 @@ func clock(now, t time.Time) string {
 		return t.Format("2 Jan 15:04:05")
 	}
 	return t.Format("2 Jan 2006 15:04:05")
-}
-
-// significant shows a number with three significant digits and no exponent
-// where that stays short.
-func significant(f float64) string {
-	a := math.Abs(f)
-	switch {
-	case math.IsNaN(f):
-		return "–"
-	case math.IsInf(f, 1):
-		return "∞"
-	case math.IsInf(f, -1):
-		return "−∞"
-	case a == 0:
-		return "0"
-	case a >= 1e15 || a < 1e-4:
-		return strconv.FormatFloat(f, 'e', 2, 64)
-	case a >= 100:
-		return strconv.FormatFloat(math.Round(f), 'f', -1, 64)
-	}
-	digits := max(0, 2-int(math.Floor(math.Log10(a))))
-	text := strconv.FormatFloat(f, 'f', digits, 64)
-	if strings.Contains(text, ".") {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	}
-	return text
-}
-
-// unit is how values are shown: multiplied by scale, followed by suffix.
-type unit struct {
-	scale  float64
-	suffix string // with its space, if it has one
-}
-
-func (u unit) format(v float64) string { return significant(v*u.scale) + u.suffix }
-
-// unitFor chooses the scale that makes largest readable. The name is a
-// reading's unit: seconds, ratio, requests/s, bytes, or anything else, which
-// is shown as it stands.
-func unitFor(name string, largest float64) unit {
-	largest = math.Abs(largest)
-	switch strings.ToLower(name) {
-	case "s", "second", "seconds":
-		switch {
-		case largest < 1e-3 && largest > 0:
-			return unit{1e6, " µs"}
-		case largest < 1:
-			return unit{1e3, " ms"}
-		}
-		return unit{1, " s"}
-	case "ratio":
-		return unit{100, " %"}
-	case "byte", "bytes":
-		for _, u := range []struct {
-			size   float64
-			suffix string
-		}{{1 << 40, " TiB"}, {1 << 30, " GiB"}, {1 << 20, " MiB"}, {1 << 10, " KiB"}} {
-			if largest >= u.size {
-				return unit{1 / u.size, u.suffix}
-			}
-		}
-		return unit{1, " B"}
-	}
-	suffix := ""
-	if name != "" {
-		suffix = " " + clip(strings.Join(strings.Fields(xmlText(name)), " "), 20)
-	}
-	switch {
-	case largest >= 1e9:
-		return unit{1e-9, " G" + strings.TrimSpace(suffix)}
-	case largest >= 1e6:
-		return unit{1e-6, " M" + strings.TrimSpace(suffix)}
-	case largest >= 1e4:
-		return unit{1e-3, " k" + strings.TrimSpace(suffix)}
-	}
-	return unit{1, suffix}
 }
 
 // unitName is the unit of an anomaly's values: its own, its rule's, or else its signal's.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/plot"
 	"github.com/foreshock/foreshock/internal/topology"
 )
 
@@ -320,12 +321,12 @@ func (s *server) anomalyText(a *incident.Anomaly) string {
 	if what == "" {
 		what = clip(a.Rule, 60)
 	}
-	text := what + " " + unitFor(name, a.Value).format(a.Value)
+	text := what + " " + plot.UnitFor(name, a.Value).Format(a.Value)
 	if !math.IsNaN(a.Expected) {
-		text += ", expected " + unitFor(name, a.Expected).format(a.Expected)
+		text += ", expected " + plot.UnitFor(name, a.Expected).Format(a.Expected)
 	}
 	if !math.IsNaN(a.Score) {
-		text += ", score " + significant(a.Score)
+		text += ", score " + plot.Significant(a.Score)
 	}
 	return text
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/plot"
 	"github.com/foreshock/foreshock/internal/topology"
 )
 
@@ -95,7 +96,7 @@ func (s *server) neighbours(edges []topology.Edge, callees bool) []neighbour {
 		}
 		n := neighbour{Name: s.name(other), Declared: e.Declared && e.Seen.IsZero()}
 		if !n.Declared {
-			n.Rate = significant(e.Rate) + " /s"
+			n.Rate = plot.Significant(e.Rate) + " /s"
 		}
 		list = append(list, n)
 	}

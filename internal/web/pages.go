@@ -13,6 +13,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 //go:embed templates/*.html static/*
@@ -70,7 +72,7 @@ func (s *server) render(w http.ResponseWriter, code int, name string, f frame) {
 		return
 	}
 	// Labels may hold control characters and bytes that are no UTF-8.
-	page := xmlText(b.String())
+	page := plot.XMLText(b.String())
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")

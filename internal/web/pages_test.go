@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // everyPage is the path of each page that the options below serve.
@@ -33,7 +34,7 @@ func addresses(page string) []string {
 // checkPage reads a page as balanced markup and looks for whatever could run.
 func checkPage(t *testing.T, path, page string) {
 	t.Helper()
-	d := xml.NewDecoder(strings.NewReader(xmlText(page))) // HTML allows characters that XML does not
+	d := xml.NewDecoder(strings.NewReader(plot.XMLText(page))) // HTML allows characters that XML does not
 	d.Strict, d.AutoClose, d.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
 	ids := map[string]bool{}
 	for {

@@ -1,11 +1,10 @@
-package web
+package plot
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"html"
-	"image/color"
 	"math"
 	"strings"
 	"time"
@@ -23,93 +22,87 @@ import (
 
 // A plot's size in units of its viewBox; on a phone one unit is about one pixel.
 const (
-	plotWidth  = 350
-	plotHeight = 170
+	width  = 350
+	height = 170
 )
 
-// plotFonts are what a plot is lettered in: the reader's own, since nothing may
+// fonts are what a plot is lettered in: the reader's own, since nothing may
 // be loaded, and first those as wide as Liberation Sans, which the layout is made with.
-const plotFonts = "Arial,'Liberation Sans',Arimo,Helvetica,Roboto,sans-serif"
+const fonts = "Arial,'Liberation Sans',Arimo,Helvetica,Roboto,sans-serif"
 
-// theme is the colours of a plot.
-type theme struct {
-	text, grid, band, line, expected, onset, after color.NRGBA
+// Options of a plot.
+type Options struct {
+	// Points are the series' verdicts in any order; what has no time is left
+	// out, what is NaN, infinite or too large breaks the line.
+	Points []incident.Point
+	// Onset is marked by a line and what follows it until End by a tint. Zero: no mark.
+	Onset time.Time
+	End   time.Time // zero while the anomaly lasts
+	Unit  string    // of the values, as [UnitFor] takes it
+	Title string    // the document's title, for those who do not see the picture
+	Theme Theme
+	// MaxPoints bounds what is drawn of the points, spikes and gaps first; 0 stands for 600.
+	MaxPoints int
 }
 
-var (
-	lightTheme = theme{
-		text: color.NRGBA{0x57, 0x60, 0x6a, 0xff}, grid: color.NRGBA{0xe2, 0xe5, 0xea, 0xff},
-		band: color.NRGBA{0x2f, 0x6f, 0xd0, 0x2e}, line: color.NRGBA{0x1c, 0x4f, 0xa8, 0xff},
-		expected: color.NRGBA{0x5d, 0x7f, 0xb8, 0xff}, onset: color.NRGBA{0xc4, 0x20, 0x2b, 0xff}, after: color.NRGBA{0xc4, 0x20, 0x2b, 0x0d},
-	}
-	darkTheme = theme{
-		text: color.NRGBA{0x9a, 0xa7, 0xb8, 0xff}, grid: color.NRGBA{0x2a, 0x33, 0x40, 0xff},
-		band: color.NRGBA{0x5b, 0x9d, 0xff, 0x33}, line: color.NRGBA{0x8c, 0xbc, 0xff, 0xff},
-		expected: color.NRGBA{0x6b, 0x8f, 0xc4, 0xff}, onset: color.NRGBA{0xff, 0x6b, 0x6b, 0xff}, after: color.NRGBA{0xff, 0x6b, 0x6b, 0x14},
-	}
-)
+// ErrNoPoints is a fact about the series, not a failure.
+var ErrNoPoints = errors.New("no values were kept of this series")
 
-func hexOf(c color.NRGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
-
-// chart is what a plot is drawn from.
-type chart struct {
-	points     []incident.Point
-	onset, end time.Time // end: zero while the anomaly lasts
-	unit       string
-	title      string
-	theme      theme
-}
-
-// errNoPoints is a fact about the series, not a failure.
-var errNoPoints = errors.New("no values were kept of this series")
-
-// drawPlot draws value, band, expectation and onset over time as an SVG.
-func drawPlot(c chart) ([]byte, error) {
-	points := prepare(c.points)
+// Draw draws value, band, expectation and onset over time as an SVG. Without a
+// single value it returns [ErrNoPoints].
+func Draw(o Options) ([]byte, error) {
+	colours := o.Theme.palette()
+	points := prepare(o.Points, o.MaxPoints)
 	low, high, ok := valueRange(points)
 	if !ok {
-		return nil, errNoPoints
+		return nil, ErrNoPoints
 	}
 	p := plot.New()
 	p.BackgroundColor = nil // vgsvg cannot write color.Transparent: it divides by the alpha
-	begin, end := timeRange(points, c.onset)
+	begin, end := timeRange(points, o.Onset)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = begin, end, low, high
-	u := unitFor(c.unit, math.Max(math.Abs(low), math.Abs(high)))
-	styleAxes(p, c.theme)
+	u := UnitFor(o.Unit, math.Max(math.Abs(low), math.Abs(high)))
+	styleAxes(p, colours)
 	p.X.Tick.Marker = plot.TickerFunc(timeTicks)
 	p.Y.Tick.Marker = plot.TickerFunc(func(lo, hi float64) []plot.Tick { return valueTicks(lo, hi, u) })
 
 	grid := plotter.NewGrid()
 	grid.Vertical.Width = 0
-	grid.Horizontal.Color, grid.Horizontal.Width = c.theme.grid, vg.Points(1)
+	grid.Horizontal.Color, grid.Horizontal.Width = colours.grid, vg.Points(1)
 	p.Add(grid)
-	if !c.onset.IsZero() {
-		p.Add(onsetMark{at: seconds(c.onset), until: until(c.end, end), theme: c.theme})
+	if !o.Onset.IsZero() {
+		p.Add(onsetMark{at: seconds(o.Onset), until: until(o.End, end), colours: colours})
 	}
-	addBand(p, points, c.theme)
+	addBand(p, points, colours)
 	addLine(p, points, func(q incident.Point) float64 { return q.Expected }, draw.LineStyle{
-		Color: c.theme.expected, Width: vg.Points(1.2), Dashes: []vg.Length{vg.Points(4), vg.Points(3)}})
-	addLine(p, points, func(q incident.Point) float64 { return q.Value }, draw.LineStyle{Color: c.theme.line, Width: vg.Points(1.8)})
+		Color: colours.expected, Width: vg.Points(1.2), Dashes: []vg.Length{vg.Points(4), vg.Points(3)}})
+	addLine(p, points, func(q incident.Point) float64 { return q.Value }, draw.LineStyle{Color: colours.line, Width: vg.Points(1.8)})
 
-	canvas := vgsvg.New(plotWidth, plotHeight)
+	canvas := vgsvg.New(width, height)
 	p.Draw(draw.Crop(draw.New(canvas), 2, -14, 2, -4))
 	var b bytes.Buffer
 	if _, err := canvas.WriteTo(&b); err != nil {
 		return nil, fmt.Errorf("draw plot: %w", err)
 	}
-	return finish(b.String(), c.title), nil
+	return finish(b.String(), o), nil
 }
 
-// finish gives the document a title and the reader's own fonts.
-func finish(svg, title string) []byte {
-	head, body, ok := strings.Cut(svg, "xmlns:xlink=\"http://www.w3.org/1999/xlink\">")
+// finish gives the document a title, the reader's own fonts and the theme's colours.
+func finish(svg string, o Options) []byte {
+	_, body, ok := strings.Cut(svg, "xmlns:xlink=\"http://www.w3.org/1999/xlink\">")
 	if !ok {
 		return []byte(svg)
 	}
-	head = strings.ReplaceAll(head, "pt\"", "\"") // points are a third larger than pixels
-	body = strings.ReplaceAll(body, "font-family:Liberation Sans;", "font-family:"+plotFonts+";")
-	return []byte(head + ` xmlns:xlink="http://www.w3.org/1999/xlink" role="img">` +
-		"\n<title>" + html.EscapeString(xmlText(title)) + "</title>" + body)
+	body = strings.ReplaceAll(body, "font-family:Liberation Sans;", "font-family:"+fonts+";")
+	if o.Theme == Page {
+		body = pageColours(body)
+	}
+	return []byte(head(height) + "\n<title>" + html.EscapeString(XMLText(o.Title)) + "</title>" + body)
+}
+
+// head opens a document of our width.
+func head(height int) string {
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img">`, width, height, width, height)
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
@@ -175,7 +168,7 @@ func timeRange(points []incident.Point, onset time.Time) (begin, end float64) {
 	return begin, end
 }
 
-func styleAxes(p *plot.Plot, t theme) {
+func styleAxes(p *plot.Plot, t palette) {
 	label := font.Font{Typeface: "Liberation", Variant: "Sans", Size: 11.5}
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Padding = 0
@@ -191,22 +184,18 @@ func styleAxes(p *plot.Plot, t theme) {
 	p.Y.Padding = 9
 }
 
-// timeTicks puts at most five labels at whole multiples of a round step, in UTC.
+// timeTicks puts labels at whole multiples of a round step, in UTC, as many as
+// have room beside one another.
 func timeTicks(begin, end float64) []plot.Tick {
 	steps := []float64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400}
-	step := steps[len(steps)-1]
-	for _, s := range steps {
-		if (end-begin)/s <= 5 {
-			step = s
+	step, layout, most := 0.0, "", 0.0
+	for _, step = range steps {
+		if layout, most = timeLayout(step, end-begin); (end-begin)/step <= most {
 			break
 		}
 	}
-	for (end-begin)/step > 5 {
+	for (end-begin)/step > most {
 		step *= 2
-	}
-	layout := "15:04:05"
-	if end-begin > 86400 {
-		layout = "2 Jan 15:04"
 	}
 	var ticks []plot.Tick
 	for v := math.Ceil(begin/step) * step; v <= end; v += step {
@@ -215,8 +204,23 @@ func timeTicks(begin, end float64) []plot.Tick {
 	return ticks
 }
 
+// timeLayout is how a time is labelled, and how many steps have room then.
+func timeLayout(step, span float64) (layout string, most float64) {
+	switch {
+	case span > 300*86400:
+		return "Jan 2006", 4
+	case step >= 86400:
+		return "2 Jan", 5
+	case span > 86400:
+		return "2 Jan 15:04", 2.99
+	case step < 60:
+		return "15:04:05", 3
+	}
+	return "15:04", 5
+}
+
 // valueTicks puts about four labels at round multiples, with the unit.
-func valueTicks(low, high float64, u unit) []plot.Tick {
+func valueTicks(low, high float64, u Unit) []plot.Tick {
 	lo, hi := low*u.scale, high*u.scale
 	raw := (hi - lo) / 4
 	magnitude := math.Pow(10, math.Floor(math.Log10(raw)))

@@ -1,4 +1,4 @@
-package web
+package plot
 
 import (
 	"image/color"
@@ -47,7 +47,7 @@ func addLine(p *plot.Plot, points []incident.Point, of func(incident.Point) floa
 }
 
 // addBand fills what lies between the lower and the upper bound.
-func addBand(p *plot.Plot, points []incident.Point, t theme) {
+func addBand(p *plot.Plot, points []incident.Point, t palette) {
 	for _, run := range runs(points, func(q incident.Point) bool { return !math.IsNaN(q.Lower) && !math.IsNaN(q.Upper) }) {
 		if len(run) < 2 {
 			continue
@@ -69,7 +69,7 @@ func clamp(v float64, p *plot.Plot) float64 { return min(max(v, p.Y.Min), p.Y.Ma
 // onsetMark is a vertical line at the onset and a tint over what follows.
 type onsetMark struct {
 	at, until float64
-	theme     theme
+	colours   palette
 }
 
 // Plot draws the mark, if it lies within the plot's time.
@@ -80,7 +80,7 @@ func (m onsetMark) Plot(c draw.Canvas, p *plot.Plot) {
 	trX, _ := p.Transforms(&c)
 	x, right := trX(m.at), trX(min(max(m.until, m.at), p.X.Max))
 	if right > x {
-		c.FillPolygon(m.theme.after, []vg.Point{{X: x, Y: c.Min.Y}, {X: right, Y: c.Min.Y}, {X: right, Y: c.Max.Y}, {X: x, Y: c.Max.Y}})
+		c.FillPolygon(m.colours.after, []vg.Point{{X: x, Y: c.Min.Y}, {X: right, Y: c.Min.Y}, {X: right, Y: c.Max.Y}, {X: x, Y: c.Max.Y}})
 	}
-	c.StrokeLine2(draw.LineStyle{Color: color.Color(m.theme.onset), Width: vg.Points(1.2)}, x, c.Min.Y, x, c.Max.Y)
+	c.StrokeLine2(draw.LineStyle{Color: color.Color(m.colours.onset), Width: vg.Points(1.2)}, x, c.Min.Y, x, c.Max.Y)
 }
