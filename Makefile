@@ -5,7 +5,7 @@ GO       ?= go
 LINT      = $(GO) tool -modfile=tools/lint/go.mod
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: build test unit e2e browser lint fmt bench fuzz demo tools chromium clean
+.PHONY: build test unit e2e browser lint fmt bench bench-backtest evaluate-incidents fuzz demo tools chromium clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/foreshock ./cmd/foreshock
@@ -26,17 +26,27 @@ e2e: tools
 	$(GO) test -tags e2e -p 1 -timeout 15m ./internal/app/ ./internal/e2e/
 
 browser: chromium
-	$(GO) test -tags browser ./internal/web/...
+	$(GO) test -tags browser ./internal/web/... ./internal/backtest/
 
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants: $$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/
+	$(GO) vet -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/
 	$(LINT) staticcheck ./...
-	$(LINT) staticcheck -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/
+	$(LINT) staticcheck -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./detectors/... ./rules/... ./internal/incident/...
+
+# A history of 10,000 series and 7 days through the whole pipeline.
+bench-backtest:
+	$(GO) test -run '^$$' -bench Backtest -benchtime 1x -benchmem -timeout 1h ./internal/backtest -args -full
+
+# Detection and cause over labelled incidents, per set and fault:
+#   make evaluate-incidents DATA=../shared/data
+evaluate-incidents: build
+	@[ -n "$(DATA)" ] || { echo "DATA is missing: the folder with incidents/"; exit 2; }
+	examples/cases/evaluate.sh bin/foreshock "$(DATA)" $(OUT)
 
 # A short run of every fuzz target.
 FUZZTIME ?= 10s

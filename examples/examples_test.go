@@ -51,7 +51,7 @@ func TestStories(t *testing.T) {
 			pages := filepath.Join(t.TempDir(), "pages.jsonl")
 			err := app.Backtest(t.Context(), app.BacktestOptions{
 				Cases: []string{name}, ConfigFile: filepath.Join(name, "foreshock.yml"), Pages: pages,
-				Query: source.QueryOptions{}, Stdout: os.Stdout, Out: t.Output(),
+				Query: source.QueryOptions{}, Stdout: t.Output(), Out: t.Output(),
 			})
 			if err != nil {
 				t.Fatal(err)

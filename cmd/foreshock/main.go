@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"github.com/foreshock/foreshock/internal/app"
 )
 
 // command is one word after `foreshock`.
@@ -33,8 +35,9 @@ func commands() map[string]command {
 		"run":      {"the server (the default)", runServer},
 		"demo":     {"a small shop that fails, watched by Foreshock", runDemo},
 		"check":    {"say what is wrong with a configuration before it runs", runCheck},
-		"backtest": {"replay the past and write what would have been sent", runBacktest},
+		"backtest": {"replay the past: what would have been sent, and was it right", runBacktest},
 		"detect":   {"one CSV series in, scores out", runDetect},
+		"test":     {"unit tests of rules, in promtool's format and beyond", runTest},
 		"version":  {"print the version", runVersion},
 	}
 }
@@ -49,7 +52,7 @@ func main() {
 }
 
 // foreshock runs one command and returns the exit status: 0, 1 for an error, 2
-// for a wrong call.
+// for a wrong call, 3 for a backtest that does not meet its conditions.
 func foreshock(ctx context.Context, args []string, std streams) int {
 	name := "run"
 	if len(args) > 0 && len(args[0]) > 0 && args[0][0] != '-' {
@@ -71,12 +74,16 @@ func foreshock(ctx context.Context, args []string, std streams) int {
 	}
 	err := cmd.run(ctx, args, std)
 	var wrong usageError
+	var unmet *app.UnmetError
 	switch {
 	case err == nil, errors.Is(err, pflag.ErrHelp):
 		return 0
 	case errors.As(err, &wrong):
 		fmt.Fprintf(std.err, "foreshock %s: %v\nSee foreshock %s --help.\n", name, err, name)
 		return 2
+	case errors.As(err, &unmet):
+		fmt.Fprintf(std.err, "foreshock: %v\n", err)
+		return 3
 	}
 	fmt.Fprintf(std.err, "foreshock: %v\n", err)
 	return 1

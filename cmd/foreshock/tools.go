@@ -34,28 +34,6 @@ func runDemo(ctx context.Context, args []string, std streams) error {
 	return app.Demo(ctx, o)
 }
 
-func runBacktest(ctx context.Context, args []string, std streams) error {
-	o := app.BacktestOptions{Out: std.err}
-	f := flags("backtest", "--case DIR [--case DIR …] --config.file=foreshock.yml", std)
-	f.StringArrayVar(&o.Cases, "case", nil, "a case folder (with incidents.yml), or a folder below which they are; may be repeated")
-	f.StringVar(&o.ConfigFile, "config.file", "foreshock.yml", "configuration file")
-	f.StringVar(&o.Pages, "pages", "-", "where to write one JSON object per incident sent; - is standard output")
-	durationFlag(f, &o.Query.LookbackDelta, "query.lookback-delta", 5*time.Minute, "how far a query looks back for the newest sample of a series")
-	logger := logFlags(f, std, "error")
-	if err := parse(f, args, 0); err != nil {
-		return err
-	}
-	if len(o.Cases) == 0 {
-		return usageError{fmt.Errorf("--case is missing: give at least one case folder")}
-	}
-	var err error
-	if o.Logger, err = logger(); err != nil {
-		return err
-	}
-	o.Stdout = std.out
-	return app.Backtest(ctx, o)
-}
-
 func runDetect(ctx context.Context, args []string, std streams) error {
 	var o app.DetectOptions
 	var budget string

@@ -63,6 +63,19 @@ func (p *progress) set(done float64) {
 	}
 }
 
+// end closes the bar: what follows begins on a line of its own.
+func (p *progress) end(whole bool) {
+	if whole {
+		p.set(1)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tty && p.done < 1 {
+		fmt.Fprintln(p.w)
+	}
+}
+
 // fraction is the share done.
 func (p *progress) fraction() float64 {
 	p.mu.Lock()

@@ -1,0 +1,186 @@
+//go:build browser
+
+package backtest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+var screenshots = flag.String("screenshots", "", "folder to write screenshots of the report to")
+
+// chromium is where Debian installs it.
+const chromium = "/usr/bin/chromium"
+
+// browse starts a browser with a profile of its own in the given colours.
+func browse(t *testing.T, dark bool) context.Context {
+	t.Helper()
+	path, err := exec.LookPath(chromium)
+	if err != nil {
+		t.Fatalf("this test needs Chromium: apt-get install -y --no-install-recommends chromium (%v)", err)
+	}
+	scheme := "1"
+	if dark {
+		scheme = "0"
+	}
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("blink-settings", "preferredColorScheme="+scheme),
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("Chromium does not start: %v", err)
+	}
+	return ctx
+}
+
+// htmlLayout is what the report looks like to the browser.
+type htmlLayout struct {
+	Overflow int      // pixels by which the content is wider than the window
+	Wide     []string // elements that stick out of the window without a box that scrolls
+	Plots    int      // plots with a size
+	Flat     []string // pictures without a size, once all is open
+	Loaded   int      // things that were loaded besides the page
+	Dark     bool
+	Same     bool // the plots' lines have the colour of the background
+}
+
+const htmlMeasure = `(() => {
+  document.querySelectorAll('details').forEach((d, i) => { d.open = i < OPEN });
+  const box = e => e.getBoundingClientRect();
+  const boxed = e => e.closest('.scroll') || e.closest('svg');
+  const svgs = [...document.querySelectorAll('svg')].filter(s => !s.closest('details:not([open])'));
+  const line = document.querySelector('figure svg path[style*="plot-value"]');
+  return {
+    Overflow: Math.max(0, document.documentElement.scrollWidth - innerWidth),
+    Wide: [...document.querySelectorAll('body *')].filter(e => !boxed(e) && box(e).width > 0 && box(e).right > innerWidth + 0.5).map(e => e.tagName + '.' + e.className),
+    Plots: [...document.querySelectorAll('details[open] figure svg')].filter(s => box(s).width > 200 && box(s).height > 90).length,
+    Flat: svgs.filter(s => !(box(s).width > 20 && box(s).height > 5)).map(s => s.parentElement.className),
+    Loaded: performance.getEntriesByType('resource').length,
+    Dark: matchMedia('(prefers-color-scheme: dark)').matches,
+    Same: !!line && getComputedStyle(line).stroke === getComputedStyle(document.body).backgroundColor,
+  };
+})()`
+
+func TestBrowserHTML(t *testing.T) {
+	long := htmlReport()
+	for i := range long.Cases[0].Sent {
+		long.Cases[0].Sent[i].Summary = fmt.Sprintf("%0300d", i)
+	}
+	long.Cases[0].Name, long.Config, long.Rules[0].Name, long.Services[0].Service = fmt.Sprintf("%0200d", 1), fmt.Sprintf("%0200d", 2), fmt.Sprintf("%0200d", 3), fmt.Sprintf("%0200d", 4)
+	ungraded := htmlReport()
+	ungraded.Grades, ungraded.Comparison, ungraded.Cases = nil, nil, ungraded.Cases[:1]
+	pages := []struct {
+		name   string
+		report *Report
+	}{{"report", htmlReport()}, {"ungraded", ungraded}, {"long", long}, {"huge", hugeReport()}, {"empty", &Report{}}}
+	mux := http.NewServeMux()
+	for _, p := range pages {
+		body := htmlOf(t, p.report)
+		mux.HandleFunc("/"+p.name, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = w.Write([]byte(body)) // a browser that leaves early is no failure
+		})
+	}
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	for _, scheme := range []struct {
+		name string
+		dark bool
+	}{{"light", false}, {"dark", true}} {
+		ctx := browse(t, scheme.dark)
+		watchHTMLConsole(ctx, t)
+		for _, width := range []int64{360, 1280} {
+			for _, page := range pages {
+				t.Run(fmt.Sprintf("%s/%d/%s", scheme.name, width, page.name), func(t *testing.T) {
+					checkHTMLLayout(ctx, t, server.URL+"/"+page.name, page.name, width, scheme.dark)
+					if *screenshots != "" && page.name != "huge" { // that is too long for a picture
+						shootHTML(ctx, t, fmt.Sprintf("%s-%d-%s.png", page.name, width, scheme.name))
+					}
+				})
+			}
+		}
+	}
+}
+
+func checkHTMLLayout(ctx context.Context, t *testing.T, url, name string, width int64, dark bool) {
+	t.Helper()
+	var opts []chromedp.EmulateViewportOption
+	if width < 500 {
+		opts = append(opts, chromedp.EmulateMobile, chromedp.EmulateTouch)
+	}
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 900, opts...), chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("h1"))); err != nil {
+		t.Fatalf("open %s: %v", url, err)
+	}
+	got, err := chromedp.Run(ctx, chromedp.Evaluate[htmlLayout](htmlMeasureOpen(4)))
+	if err != nil {
+		t.Fatalf("measure %s: %v", url, err)
+	}
+	if got.Overflow > 0 || len(got.Wide) > 0 {
+		t.Errorf("the page is %d pixels wider than the window, sticking out: %q, want none", got.Overflow, got.Wide[:min(len(got.Wide), 10)])
+	}
+	if len(got.Flat) > 0 {
+		t.Errorf("pictures without a size in %q, want none", got.Flat[:min(len(got.Flat), 10)])
+	}
+	if name != "empty" && got.Plots < 2*htmlPlots {
+		t.Errorf("%d plots to see, want %d at least", got.Plots, 2*htmlPlots)
+	}
+	if got.Loaded > 0 || got.Dark != dark || got.Same {
+		t.Errorf("loaded %d, dark %v, lines in the colour of the background %v; want 0, %v, false", got.Loaded, got.Dark, got.Same, dark)
+	}
+}
+
+// htmlMeasureOpen measures with the first lines open.
+func htmlMeasureOpen(n int) string { return fmt.Sprintf("(OPEN => %s)(%d)", htmlMeasure, n) }
+
+// watchHTMLConsole fails the test for errors in the browser's console, such as
+// breaches of the page's own security policy.
+func watchHTMLConsole(ctx context.Context, t *testing.T) {
+	messages := chromedp.Console(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for m, err := range messages {
+			if err != nil {
+				return // the browser has gone
+			}
+			if m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleException || m.Type == chromedp.ConsoleWarning {
+				t.Errorf("browser console: %s: %s (%s)", m.Type, m.Text, m.URL)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Logf("Chromium does not stop: %v", err)
+		}
+		<-done
+	})
+}
+
+func shootHTML(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatalf("screenshot: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(*screenshots, name), png, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
