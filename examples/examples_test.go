@@ -79,9 +79,13 @@ func TestStories(t *testing.T) {
 
 // Every configuration in the examples is valid.
 func TestConfigurations(t *testing.T) {
-	found, err := filepath.Glob("*/foreshock.yml")
-	if err != nil || len(found) < 3 {
-		t.Fatalf("found %v, %v", found, err)
+	var found []string
+	for _, pattern := range []string{"*/foreshock.yml", "cases/*/foreshock.yml"} {
+		some, err := filepath.Glob(pattern)
+		if err != nil || len(some) < 3 {
+			t.Fatalf("%s: found %v, %v", pattern, some, err)
+		}
+		found = append(found, some...)
 	}
 	for _, path := range found {
 		var out bytes.Buffer

@@ -104,10 +104,9 @@ type backtester struct {
 	// list has the cases, each as the configurations name its services.
 	list [][]*backtest.Case
 
-	mu       sync.Mutex
-	done     []float64 // of each case
-	replays  [][]*backtest.Replayed
-	finished int
+	mu      sync.Mutex
+	done    []float64 // of each case
+	replays [][]*backtest.Replayed
 }
 
 // cases reads all headers before anything runs: a broken one must not cost

@@ -62,6 +62,7 @@ type thread struct {
 	alerts   map[string]Alert   // alerts that are or were part of it
 	services map[topology.Service]bool
 	wants    Severity  // what the evidence asks for now
+	asked    time.Time // when the evidence last asked for what was sent
 	since    time.Time // since when it has asked for at least a ticket
 	sincePg  time.Time // since when it has asked for a page
 }
@@ -127,8 +128,8 @@ func (c *Correlator) Step(now time.Time, in Input) Output {
 		if t.State != Resolved {
 			kept = append(kept, t)
 		} else {
-			c.drop(t)
 			out.Holds = append(out.Holds, c.releases(t)...)
+			c.drop(t)
 		}
 		out.Incidents = append(out.Incidents, t.snapshot())
 	}
@@ -290,7 +291,7 @@ func (t *thread) absorb(o *thread) {
 	maps.Copy(t.keys, o.keys)
 	maps.Copy(t.alerts, o.alerts)
 	maps.Copy(t.services, o.services)
-	t.Last = later(t.Last, o.Last)
+	t.Last, t.asked = later(t.Last, o.Last), later(t.asked, o.asked)
 }
 
 func (t *thread) end(now time.Time, why string) {
@@ -321,7 +322,7 @@ func (c *Correlator) resolve(now time.Time, t *thread, in Input) {
 	switch {
 	case now.Sub(t.Opened) >= longest:
 		t.end(now, WhyNewLevel)
-	case now.Sub(t.Last) >= c.o.Hold:
+	case now.Sub(t.asked) >= c.o.Hold:
 		t.end(now, WhyQuiet)
 	}
 }
@@ -369,17 +370,21 @@ func (c *Correlator) holds() []Hold {
 	return out
 }
 
-// releases ends the holds of a resolved incident; those of an accepted level
-// say so.
+// releases ends the holds of a resolved incident. Where the level was accepted
+// they say so. After a quiet end they do for what still departs: nobody suffers
+// from it any more, so it is the new level and not the next incident.
 func (c *Correlator) releases(t *thread) []Hold {
-	if t.Why != WhyNewLevel && t.Why != WhyFalse {
+	accepted := t.Why == WhyNewLevel || t.Why == WhyFalse
+	if !accepted && t.Why != WhyQuiet {
 		return nil
 	}
 	var out []Hold
 	for _, k := range slices.SortedFunc(maps.Keys(t.keys), func(a, b seriesKey) int {
 		return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.series, b.series))
 	}) {
-		out = append(out, Hold{Rule: k.rule, Series: k.series, Accept: true})
+		if tr := c.tracks.get(k); accepted || tr != nil && tr.running() {
+			out = append(out, Hold{Rule: k.rule, Series: k.series, Accept: true})
+		}
 	}
 	return out
 }

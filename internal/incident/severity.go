@@ -30,9 +30,8 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 	if t.State == Forming {
 		c.prune(now, t)
 	}
-	current := c.evidenceOf(t, func(a *Anomaly) bool {
-		return a.End.IsZero() || now.Sub(a.End) < c.o.Settle
-	}, c.alerts)
+	// Only what lasts decides: a single bad sample must not outlive itself.
+	current := c.evidenceOf(t, func(a *Anomaly) bool { return a.End.IsZero() }, c.alerts)
 	t.wants, t.Harm = c.severity(current, in.Graph)
 	if t.wants == None {
 		t.since = time.Time{}
@@ -43,6 +42,10 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 		t.sincePg = time.Time{}
 	} else if t.sincePg.IsZero() {
 		t.sincePg = now
+	}
+
+	if t.wants == Page || t.wants == Ticket && t.Severity != Page {
+		t.asked = now
 	}
 
 	wait := c.o.Settle

@@ -55,7 +55,7 @@ func (c *Correlator) Restore(now time.Time, incidents []*Incident) {
 		if old.Onset.Before(t.Onset) || t.Onset.IsZero() {
 			t.Onset = old.Onset
 		}
-		t.Last = later(t.Last, old.Last)
+		t.Last, t.asked = later(t.Last, old.Last), now
 		t.since, t.sincePg = old.Opened, now
 		t.note(now, "carried on after a restart")
 		for _, s := range old.Services {
@@ -66,7 +66,7 @@ func (c *Correlator) Restore(now time.Time, incidents []*Incident) {
 		}
 		// The time in which nobody watched is missing data, which resolves
 		// nothing: quiet begins to count now.
-		t.Last = now
+		t.Last, t.asked = now, now
 	}
 }
 
