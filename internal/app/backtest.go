@@ -123,6 +123,9 @@ func (b *backtester) cases() error {
 	}
 	var errs []error
 	if len(b.o.Cases) > 0 {
+		if b.o.Changes != "" || b.o.Incidents != "" || len(b.o.Topology) > 0 {
+			return errors.New("--changes, --topology and --incidents go with --input or a server: cases name such files themselves")
+		}
 		dirs, err := caseDirs(b.o.Cases)
 		if err != nil {
 			return err

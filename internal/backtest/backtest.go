@@ -123,7 +123,7 @@ func (h *History) Replay(ctx context.Context, o Options) (*Replayed, error) {
 		out.Notes = append(out.Notes, fmt.Sprintf("%d answers did not fit into the cache and will be asked again: raise its size", lost))
 	}
 	if out.Partial == "" {
-		stats.missing(ctx, h.windows, h.from, h.to)
+		stats.missing(ctx, h)
 	}
 	return out, nil
 }

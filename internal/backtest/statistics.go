@@ -164,15 +164,20 @@ func kindOf(r promrules.Rule) string {
 	return promrules.KindRecording
 }
 
-// missing looks for the selectors of rules without data that match no series.
-func (s *statistics) missing(ctx context.Context, w *source.Windows, from, to time.Time) {
+// missing looks for selectors that match no series in the whole span: those of
+// all rules where the metrics are here, and of rules without data where a
+// server would have to read everything for it.
+func (s *statistics) missing(ctx context.Context, h *History) {
 	const parts = 24
-	step := max(to.Sub(from)/parts, time.Minute).Round(time.Second)
-	query := w.For(step)
-	first := from.Truncate(step).Add(step) // on the grid of windows
+	step := max(h.to.Sub(h.from)/parts, time.Minute).Round(time.Second)
+	query := h.input.Query
+	if h.remote != nil {
+		query = h.windows.For(step) // which remembers the answers
+	}
+	first := h.from.Truncate(step).Add(step) // on the grid of windows
 	known := map[string]bool{}
 	for _, c := range s.rules {
-		if c.Empty+c.Failed < c.Evaluations || c.Kind == promrules.KindAlerting && c.Fired > 0 {
+		if h.remote != nil && !c.without() {
 			continue
 		}
 		for _, sel := range selectors(c.expr) {
@@ -182,7 +187,7 @@ func (s *statistics) missing(ctx context.Context, w *source.Windows, from, to ti
 			there, ok := known[sel]
 			if !ok {
 				expr := fmt.Sprintf("count(present_over_time(%s[%s]))", sel, model.Duration(step+time.Second))
-				for at := first; !there && at.Before(to.Add(step)); at = at.Add(step) {
+				for at := first; !there && at.Before(h.to.Add(step)); at = at.Add(step) {
 					v, err := query(ctx, expr, at)
 					if err != nil {
 						return // nothing is said of what could not be asked
@@ -196,6 +201,12 @@ func (s *statistics) missing(ctx context.Context, w *source.Windows, from, to ti
 			}
 		}
 	}
+}
+
+// without says whether the rule may be one that never has data. An alerting
+// rule that never fires may just be at peace.
+func (c *ruleCount) without() bool {
+	return c.Empty+c.Failed == c.Evaluations && (c.Kind != promrules.KindAlerting || c.Fired == 0)
 }
 
 // selectors are the series that an expression reads, at whatever time.
@@ -224,7 +235,7 @@ func (c *ruleCount) result() RuleStats {
 	case out.Evaluations == 0:
 	case good == 0:
 		out.State = "always fails"
-	case len(out.Missing) > 0 || out.Kind != promrules.KindAlerting && out.Empty == good:
+	case out.Empty == good && (out.Kind != promrules.KindAlerting || len(out.Missing) > 0):
 		out.State = "never has data"
 	case out.Kind != promrules.KindRecording && out.Fired == 0:
 		out.State = "never fires"

@@ -121,13 +121,13 @@ func (c Case) outside(e *evidence) bool {
 // attribute says of each change near the onset whether it is suspected, and why.
 func (c Case) attribute(t *thread) []Attribution {
 	var out []Attribution
+	cause := topology.Service("")
+	if t.Known {
+		cause = t.Causes[0].Service
+	}
 	for _, ch := range c.changes {
 		a := Attribution{Change: ch}
 		i := slices.IndexFunc(c.evidence, func(e *evidence) bool { return e.service == ch.Service })
-		cause := topology.Service("")
-		if t.Known {
-			cause = t.Causes[0].Service
-		}
 		switch {
 		case i < 0:
 			a.Reason = fmt.Sprintf("acquitted: %s itself did not move", name(ch.Service))
@@ -135,14 +135,9 @@ func (c Case) attribute(t *thread) []Attribution {
 			a.Reason = fmt.Sprintf("acquitted: it came %s after the first departure", round(ch.Time.Sub(t.Onset)))
 		case ch.Service == cause && c.outside(c.evidence[i]):
 			a.Reason = fmt.Sprintf("acquitted: what rose first at %s is the traffic from outside", name(ch.Service))
+		case (ch.Service == cause || cause == "") && c.evidence[i].onset.Sub(ch.Time) > c.ranWell(ch):
+			a.Reason = fmt.Sprintf("acquitted: %s ran well for %s after it", name(ch.Service), round(c.evidence[i].onset.Sub(ch.Time)))
 		case ch.Service == cause:
-			later := slices.ContainsFunc(c.changes, func(o change.Change) bool {
-				return o.Service == ch.Service && o.Time.After(ch.Time) && !o.Time.After(c.evidence[i].onset.Add(c.slack))
-			})
-			if later {
-				a.Reason = "acquitted: a later change of the same service is nearer to the onset"
-				break
-			}
 			a.Suspect = true
 			a.Reason = fmt.Sprintf("%s %s departed", ahead(c.evidence[i].onset.Sub(ch.Time)), name(ch.Service))
 		case cause == "":
@@ -160,7 +155,23 @@ func (c Case) attribute(t *thread) []Attribution {
 			}
 			return 1
 		}
+		if a.Suspect && cause != "" {
+			// Which of several it was, nobody can tell from the outside; before
+			// the first of them all was well, and there one can go back to.
+			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
+		}
 		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.ID, b.ID))
 	})
 	return out
+}
+
+// ranWell is how long a service has to run without trouble after a change for
+// the change to be acquitted: what a change breaks shows within minutes, as
+// soon as it is rolled out and the queries' ranges are filled with it. A flag
+// is not rolled out, it acts at once.
+func (c Case) ranWell(ch change.Change) time.Duration {
+	if ch.Kind == "flag" {
+		return max(3*time.Minute, 2*c.slack)
+	}
+	return max(10*time.Minute, 5*c.slack)
 }

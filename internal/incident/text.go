@@ -62,6 +62,9 @@ func (i *Incident) Headline() string {
 	}
 	if s := i.Suspect(); s != nil {
 		fmt.Fprintf(&b, ", after %s", s.short())
+		if n := i.suspects() - 1; n > 0 && i.Known {
+			fmt.Fprintf(&b, " and %d more", n)
+		}
 	}
 	var suffer []string
 	for _, e := range i.Effects {
@@ -88,10 +91,24 @@ func (i *Incident) Suspect() *Attribution {
 	return nil
 }
 
+// suspects is the number of changes that are suspected.
+func (i *Incident) suspects() int {
+	n := 0
+	for k := range i.Changes {
+		if i.Changes[k].Suspect {
+			n++
+		}
+	}
+	return n
+}
+
 func (a *Attribution) short() string {
 	s := a.Kind
 	if s == "" {
 		s = "a change"
+	}
+	if a.Kind == "flag" && a.Title != "" {
+		s += " " + a.Title
 	}
 	s += " of " + name(a.Service)
 	switch {
