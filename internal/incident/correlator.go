@@ -61,6 +61,7 @@ type thread struct {
 	keys     map[seriesKey]bool // series that are or were part of it
 	alerts   map[string]Alert   // alerts that are or were part of it
 	services map[topology.Service]bool
+	merged   bool      // into another one
 	wants    Severity  // what the evidence asks for now
 	asked    time.Time // when the evidence last asked for what was sent
 	since    time.Time // since when it has asked for at least a ticket
@@ -258,6 +259,7 @@ func (c *Correlator) threadOf(now time.Time, group []topology.Service) *thread {
 		first.absorb(t)
 		first.note(now, "joined by incident "+t.ID+": they turned out to be one")
 		t.end(now, "merged into "+first.ID)
+		t.merged = true
 		if len(t.Sent) == 0 {
 			c.open = slices.DeleteFunc(c.open, func(o *thread) bool { return o == t })
 		}
@@ -336,12 +338,21 @@ const (
 )
 
 // drop forgets the anomalies of an incident that ended. One that still runs
-// (new level, closed) is forgotten as well: it was accepted.
+// (new level, closed, hurting nobody any more) was accepted. Those of an
+// incident that became part of another one live on in it.
 func (c *Correlator) drop(t *thread) {
+	if t.merged {
+		return
+	}
 	for k := range t.keys {
-		if tr := c.tracks.get(k); tr != nil {
-			tr.anomaly = nil
+		tr := c.tracks.get(k)
+		if tr == nil {
+			continue
 		}
+		if tr.running() && t.State == Resolved {
+			tr.accepted = t.Resolved
+		}
+		tr.anomaly = nil
 	}
 }
 

@@ -20,12 +20,17 @@ type track struct {
 	key     seriesKey
 	last    Reading
 	anomaly *Anomaly // running, or ended and still part of an open incident; nil when normal
+	// accepted is when a departure that still ran was taken as the new level.
+	accepted time.Time
 }
 
 // observe takes a reading into the track. A reading without a score (warming
 // up, gap) neither starts nor ends anything.
 func (t *track) observe(r Reading) {
 	t.last = r
+	if r.Anomalous && !t.accepted.IsZero() && !r.Onset.After(t.accepted) {
+		return // the departure that was accepted; the detector is told to take it over
+	}
 	switch {
 	case r.Anomalous:
 		onset := r.Onset

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// ticketScore is the sum of scores over distinct signals that corroborate
-	// each other from which on a ticket is asked for. Two signals that just
-	// reach their budgets sum to 2 and are a coincidence that happens; at 3 it
-	// is ten times rarer.
+	// ticketScore is the sum of scores over distinct signals from which on a
+	// ticket is asked for. Two signals that just reach their budgets sum to 2
+	// and are a coincidence that happens; at 3 it is ten times rarer. One signal
+	// alone has to be a hundred times rarer than its budget.
 	ticketScore = 3
 	// unsureTicketScore is the same where every reading has a doubt.
 	unsureTicketScore = 5
@@ -173,7 +173,7 @@ func (c *Correlator) severity(ev []*evidence, g *topology.Graph) (Severity, []st
 			return Ticket, harm
 		}
 		return Page, harm
-	case len(signals) > 1 && (sum >= unsureTicketScore || sum >= ticketScore && !allUnsure):
+	case sum >= ticketScore && !allUnsure, sum >= unsureTicketScore && len(signals) > 1:
 		return Ticket, harm
 	}
 	return None, harm
