@@ -31,9 +31,9 @@ browser: chromium
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants: $$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/
+	$(GO) vet -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/
 	$(LINT) staticcheck ./...
-	$(LINT) staticcheck -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/
+	$(LINT) staticcheck -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./detectors/... ./rules/... ./internal/incident/...

@@ -45,6 +45,7 @@ const long = 27 * time.Hour
 func TestStories(t *testing.T) {
 	for _, name := range stories {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if *record {
 				recordStory(t, name)
 			}

@@ -134,6 +134,7 @@ func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // The same past gives the same pages, from wherever it is read, and a server
 // that was asked once is not asked again.
 func TestBacktestInputs(t *testing.T) {
+	t.Parallel()
 	dir := story(t)
 	want, text, err := replayed(t.Context(), t, dir, func(o *BacktestOptions) { o.Inputs = []string{filepath.Join(dir, "metrics.om")} })
 	if err != nil {
@@ -193,6 +194,7 @@ func TestBacktestInputs(t *testing.T) {
 
 // What is interrupted says what it has found so far, and that it is not all.
 func TestBacktestInterrupted(t *testing.T) {
+	t.Parallel()
 	dir := story(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	html := filepath.Join(dir, "report.html")

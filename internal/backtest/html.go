@@ -104,7 +104,7 @@ func newHTMLPage(r *Report) (*htmlPage, error) {
 		links[keyOf(sent[i])] = fmt.Sprintf("sent-%d", i+1)
 	}
 	p := &htmlPage{
-		Style: template.CSS(htmlStyle), Title: "Backtest of " + clipText(or(r.Config, "a configuration"), htmlNameLength), Config: clipText(or(r.Config, "Backtest"), htmlNameLength),
+		Style: template.CSS(htmlStyle), Title: "Backtest of " + plot.Clip(or(r.Config, "a configuration"), htmlNameLength), Config: plot.Clip(or(r.Config, "Backtest"), htmlNameLength),
 		Facts: htmlFacts(r), Partial: htmlPartial(r), Tiles: htmlTiles(r), Labelled: r.Grades != nil,
 		Days: newHTMLDays(r), Cases: len(r.Cases) > 1,
 	}
@@ -151,7 +151,7 @@ func htmlFacts(r *Report) []htmlFact {
 		return append(facts, htmlFact{"Span", "nothing was replayed"})
 	case 1:
 		c := &r.Cases[0]
-		facts = append(facts, htmlFact{"Case", clipText(or(c.Name, "–"), htmlNameLength)})
+		facts = append(facts, htmlFact{"Case", plot.Clip(or(c.Name, "–"), htmlNameLength)})
 	default:
 		facts = append(facts, htmlFact{"Cases", strconv.Itoa(len(r.Cases))})
 	}
@@ -166,7 +166,7 @@ func htmlFacts(r *Report) []htmlFact {
 func htmlPartial(r *Report) []string {
 	var out []string
 	if r.Partial != "" {
-		out = append(out, clipText(r.Partial, htmlTextLength))
+		out = append(out, plot.Clip(r.Partial, htmlTextLength))
 	}
 	for _, c := range r.Cases {
 		if c.Partial == "" || c.Partial == r.Partial {
@@ -175,7 +175,7 @@ func htmlPartial(r *Report) []string {
 		if len(out) == htmlNotes {
 			return append(out, "Further cases are partial as well: the JSON report names them.")
 		}
-		out = append(out, fmt.Sprintf("%s: %s (replayed until %s of %s UTC)", clipText(or(c.Name, "the case"), htmlNameLength), clipText(c.Partial, htmlTextLength),
+		out = append(out, fmt.Sprintf("%s: %s (replayed until %s of %s UTC)", plot.Clip(or(c.Name, "the case"), htmlNameLength), plot.Clip(c.Partial, htmlTextLength),
 			c.Until.UTC().Format(htmlTimeLayout), c.To.UTC().Format(htmlTimeLayout)))
 	}
 	return out
@@ -188,9 +188,9 @@ func htmlNotesOf(r *Report) []string {
 			if len(out) == htmlNotes {
 				return append(out, "There are more notes in the JSON report.")
 			}
-			text := clipText(n, htmlTextLength)
+			text := plot.Clip(n, htmlTextLength)
 			if len(r.Cases) > 1 {
-				text = clipText(c.Name, htmlNameLength) + ": " + text
+				text = plot.Clip(c.Name, htmlNameLength) + ": " + text
 			}
 			out = append(out, text)
 		}

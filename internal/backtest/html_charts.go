@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // htmlDays is the chart of what was sent per day. Places are in percent of the chart.
@@ -126,7 +128,7 @@ func htmlServicesOf(r *Report) ([]htmlService, string) {
 	var out []htmlService
 	for _, s := range r.Services[:min(len(r.Services), htmlServices)] {
 		page := round2(100 * float64(s.Pages) / float64(top))
-		out = append(out, htmlService{Name: clipText(or(s.Service, "(no service)"), htmlNameLength), Pages: s.Pages, Tickets: s.Tickets,
+		out = append(out, htmlService{Name: plot.Clip(or(s.Service, "(no service)"), htmlNameLength), Pages: s.Pages, Tickets: s.Tickets,
 			PageWidth: page, TicketX: page, TicketWidth: round2(100 * float64(s.Tickets) / float64(top))})
 	}
 	return out, cutNote(len(r.Services), htmlServices, "services")
@@ -189,7 +191,7 @@ func newStrip(c *CaseReport, labels []*IncidentGrade, links map[htmlKey]string) 
 		x := place(a)
 		return htmlSpan{X: x, Width: round2(max(place(end)-x, 1.5)), Class: class, Title: title}
 	}
-	s := htmlStrip{Name: clipText(or(c.Name, "(no name)"), htmlNameLength), From: c.From.UTC().Format(htmlShortLayout), To: to.UTC().Format(htmlShortLayout)}
+	s := htmlStrip{Name: plot.Clip(or(c.Name, "(no name)"), htmlNameLength), From: c.From.UTC().Format(htmlShortLayout), To: to.UTC().Format(htmlShortLayout)}
 	if to.Sub(c.From) > 300*24*time.Hour {
 		s.From, s.To = c.From.UTC().Format(time.DateOnly), to.UTC().Format(time.DateOnly)
 	}
@@ -201,7 +203,7 @@ func newStrip(c *CaseReport, labels []*IncidentGrade, links map[htmlKey]string) 
 			missed++
 		}
 		if len(s.Labels) < htmlMarks {
-			s.Labels = append(s.Labels, between(g.Start, &g.End, class, fmt.Sprintf("labelled %s, %s to %s: %s", clipText(g.Name, htmlNameLength), timeText(g.Start), timeText(g.End), what)))
+			s.Labels = append(s.Labels, between(g.Start, &g.End, class, fmt.Sprintf("labelled %s, %s to %s: %s", plot.Clip(g.Name, htmlNameLength), timeText(g.Start), timeText(g.End), what)))
 		}
 	}
 	for _, u := range c.Uncounted[:min(len(c.Uncounted), htmlMarks)] {
@@ -209,15 +211,15 @@ func newStrip(c *CaseReport, labels []*IncidentGrade, links map[htmlKey]string) 
 	}
 	for i := range c.Sent[:min(len(c.Sent), htmlMarks)] {
 		x := &c.Sent[i]
-		title := strings.TrimSuffix(fmt.Sprintf("%s %s %s, %s", timeText(x.Time), x.Severity, clipText(x.Summary, htmlNameLength), or(x.Verdict, "")), ", ")
+		title := strings.TrimSuffix(fmt.Sprintf("%s %s %s, %s", timeText(x.Time), x.Severity, plot.Clip(x.Summary, htmlNameLength), or(x.Verdict, "")), ", ")
 		s.Sent = append(s.Sent, htmlMark{X: place(x.Time), Class: verdictClass(x.Verdict), Link: links[keyOf(x)], Title: title})
 		s.Open = append(s.Open, between(x.Time, x.Resolved, verdictClass(x.Verdict), ""))
 	}
 	for _, a := range c.Alerts[:min(len(c.Alerts), htmlMarks)] {
-		s.Alerts = append(s.Alerts, between(a.Start, a.End, "", fmt.Sprintf("own alert %s, %s on", clipText(a.Name, htmlNameLength), timeText(a.Start))))
+		s.Alerts = append(s.Alerts, between(a.Start, a.End, "", fmt.Sprintf("own alert %s, %s on", plot.Clip(a.Name, htmlNameLength), timeText(a.Start))))
 	}
 	if c.Until.Before(c.To) {
-		u := between(c.Until, &c.To, "", "not replayed: "+clipText(or(c.Partial, "the backtest ended"), htmlTextLength))
+		u := between(c.Until, &c.To, "", "not replayed: "+plot.Clip(or(c.Partial, "the backtest ended"), htmlTextLength))
 		s.Unseen = &u
 	}
 	s.Dense = len(c.Sent) > 40

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // htmlComparison is how the other configuration differs from this one.
@@ -32,7 +34,7 @@ type htmlSide struct{ Time, Severity, Summary, Verdict string }
 
 func newHTMLComparison(r *Report) *htmlComparison {
 	c := r.Comparison
-	out := &htmlComparison{Before: clipText(or(r.Config, "this configuration"), htmlNameLength), After: clipText(or(c.Config, "the other configuration"), htmlNameLength)}
+	out := &htmlComparison{Before: plot.Clip(or(r.Config, "this configuration"), htmlNameLength), After: plot.Clip(or(c.Config, "the other configuration"), htmlNameLength)}
 	counts := map[string]int{}
 	for i := range c.Changes {
 		d := &c.Changes[i]
@@ -40,13 +42,13 @@ func newHTMLComparison(r *Report) *htmlComparison {
 		if len(out.Changes) == htmlRows {
 			continue
 		}
-		row := htmlDifference{Kind: clipText(d.Kind, 20), Class: "moves", What: joinNames(d.What, htmlNames)}
+		row := htmlDifference{Kind: plot.Clip(d.Kind, 20), Class: "moves", What: joinNames(d.What, htmlNames)}
 		if d.Kind == "appears" || d.Kind == "vanishes" {
 			row.Class = d.Kind
 		}
 		for _, side := range []*Sent{d.After, d.Before} {
 			if side != nil {
-				row.Case = clipText(side.Case, htmlNameLength)
+				row.Case = plot.Clip(side.Case, htmlNameLength)
 			}
 		}
 		row.Before, row.After = sideOf(d.Before), sideOf(d.After)
@@ -60,7 +62,7 @@ func newHTMLComparison(r *Report) *htmlComparison {
 	if c.Other != nil {
 		out.Figures = compareFigures(r, c.Other)
 		if c.Other.Partial != "" {
-			out.Line += " Its replay is partial: " + clipText(c.Other.Partial, htmlTextLength)
+			out.Line += " Its replay is partial: " + plot.Clip(c.Other.Partial, htmlTextLength)
 		}
 	}
 	return out
@@ -77,7 +79,7 @@ func sideOf(s *Sent) *htmlSide {
 	if s == nil {
 		return nil
 	}
-	return &htmlSide{Time: timeText(s.Time), Severity: clipText(s.Severity, 20), Summary: clipText(s.Summary, htmlTextLength), Verdict: clipText(s.Verdict, 20)}
+	return &htmlSide{Time: timeText(s.Time), Severity: plot.Clip(s.Severity, 20), Summary: plot.Clip(s.Summary, htmlTextLength), Verdict: plot.Clip(s.Verdict, 20)}
 }
 
 // compareFigures are the key figures of both reports.

@@ -6,26 +6,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // none stands where a figure has nothing to be taken over.
 const none = "–"
-
-// clipText shortens text to at most n characters, the last of which is then an ellipsis.
-func clipText(text string, n int) string {
-	if utf8.RuneCountInString(text) <= n {
-		return text
-	}
-	for i := range text {
-		if n--; n == 0 {
-			return text[:i] + "…"
-		}
-	}
-	return text
-}
 
 func or(text, otherwise string) string {
 	if strings.TrimSpace(text) == "" {
@@ -54,7 +40,7 @@ func cutNote(all, most int, what string) string {
 func joinNames(names []string, most int) string {
 	var out []string
 	for _, n := range names[:min(len(names), most)] {
-		out = append(out, clipText(n, htmlNameLength))
+		out = append(out, plot.Clip(n, htmlNameLength))
 	}
 	text := strings.Join(out, ", ")
 	if len(names) > most {

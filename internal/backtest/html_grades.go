@@ -1,6 +1,10 @@
 package backtest
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/foreshock/foreshock/internal/plot"
+)
 
 // htmlGrade is a row of the table per set and fault.
 type htmlGrade struct {
@@ -25,14 +29,14 @@ func htmlGradesOf(g *Grades) ([]htmlGrade, string) {
 	}
 	for i := range g.Sets {
 		s := &g.Sets[i]
-		class, name := "set", clipText(or(s.Name, "(no set)"), htmlNameLength)
+		class, name := "set", plot.Clip(or(s.Name, "(no set)"), htmlNameLength)
 		if i == len(g.Sets)-1 {
 			class, name = "all", "All"
 		}
 		add(htmlGrade{Name: name, Class: class, Cells: tallyCells(&s.All)})
 		for k := range s.Faults {
 			f := &s.Faults[k]
-			add(htmlGrade{Name: clipText(or(f.Fault, "(no fault named)"), htmlNameLength), Class: "fault", Cells: tallyCells(&f.Tally)})
+			add(htmlGrade{Name: plot.Clip(or(f.Fault, "(no fault named)"), htmlNameLength), Class: "fault", Cells: tallyCells(&f.Tally)})
 		}
 	}
 	return rows, cutNote(n, htmlRows, "rows")
@@ -70,7 +74,7 @@ func htmlAlarmsOf(g *Grades) []htmlAlarms {
 	var rows []htmlAlarms
 	for i := range g.Sets[:min(len(g.Sets), htmlRows)] {
 		s := &g.Sets[i]
-		row := htmlAlarms{Name: clipText(or(s.Name, "(no set)"), htmlNameLength), Class: "set", Cases: s.Cases, False: s.False, Pages: s.FalsePages, Tickets: s.FalseTickets,
+		row := htmlAlarms{Name: plot.Clip(or(s.Name, "(no set)"), htmlNameLength), Class: "set", Cases: s.Cases, False: s.False, Pages: s.FalsePages, Tickets: s.FalseTickets,
 			Days: twoDigits(&s.QuietDays), PerDay: twoDigits(s.FalsePerDay), Precision: percentOf(s.Precision), Blaming: none, Jaccard: twoDigits(s.All.EffectsJaccard), Uncounted: s.WarmUp + s.Ignored}
 		if i == len(g.Sets)-1 {
 			row.Name, row.Class = "All", "all"

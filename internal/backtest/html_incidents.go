@@ -40,7 +40,7 @@ func htmlIncidentsOf(g *Grades, links map[htmlKey]string) ([]htmlIncident, strin
 
 func newHTMLIncident(g *IncidentGrade, links map[htmlKey]string) htmlIncident {
 	x := htmlIncident{
-		Name: clipText(or(g.Name, "(no name)"), htmlNameLength), Case: clipText(g.Case, htmlNameLength), Fault: clipText(g.Fault, htmlNameLength),
+		Name: plot.Clip(or(g.Name, "(no name)"), htmlNameLength), Case: plot.Clip(g.Case, htmlNameLength), Fault: plot.Clip(g.Fault, htmlNameLength),
 		Start: timeText(g.Start), Lasted: durationText(g.End.Sub(g.Start)), Hit: g.Hit, Outcome: "missed", Delay: none, Lead: leadText(g.OwnLead),
 		Truth: joinNames(g.Causes, htmlNames), Named: none,
 	}
@@ -61,7 +61,7 @@ func newHTMLIncident(g *IncidentGrade, links map[htmlKey]string) htmlIncident {
 	if g.First == nil {
 		return x
 	}
-	x.Link, x.First = links[keyOf(g.First)], clipText(g.First.Summary, htmlNameLength)
+	x.Link, x.First = links[keyOf(g.First)], plot.Clip(g.First.Summary, htmlNameLength)
 	x.Delay = durationText(max(g.First.Time.Sub(g.Start), 0))
 	if len(g.First.Causes) > 0 {
 		x.Named = joinNames(g.First.Causes[:1], 1)
@@ -83,10 +83,10 @@ func newHTMLIncident(g *IncidentGrade, links map[htmlKey]string) htmlIncident {
 
 // htmlChange says whether the right change was blamed.
 func htmlChange(g *IncidentGrade) (id, text, class string) {
-	id = "to blame: " + clipText(or(g.Change, "none"), htmlNameLength)
+	id = "to blame: " + plot.Clip(or(g.Change, "none"), htmlNameLength)
 	said := ""
 	if g.First != nil {
-		said = clipText(g.First.Change, htmlNameLength)
+		said = plot.Clip(g.First.Change, htmlNameLength)
 	}
 	switch g.ChangeVerdict {
 	case "":
@@ -102,7 +102,7 @@ func htmlChange(g *IncidentGrade) (id, text, class string) {
 	case "none":
 		return id, "not named", "half"
 	}
-	return id, clipText(g.ChangeVerdict, htmlNameLength), ""
+	return id, plot.Clip(g.ChangeVerdict, htmlNameLength), ""
 }
 
 // htmlMissed sums up what was missed; "" when nothing was.
@@ -162,20 +162,20 @@ func htmlSentOf(all []*Sent, labelled bool) ([]htmlSent, error) {
 	plotted := htmlPlottedOf(all)
 	for i, s := range all[:min(len(all), htmlRows)] {
 		x := htmlSent{
-			ID: fmt.Sprintf("sent-%d", i+1), Time: timeText(s.Time), Case: clipText(s.Case, htmlNameLength),
-			Severity: clipText(or(s.Severity, "sent"), 20), SeverityClass: "ticket", Summary: clipText(or(s.Summary, "(no summary)"), htmlTextLength),
+			ID: fmt.Sprintf("sent-%d", i+1), Time: timeText(s.Time), Case: plot.Clip(s.Case, htmlNameLength),
+			Severity: plot.Clip(or(s.Severity, "sent"), 20), SeverityClass: "ticket", Summary: plot.Clip(or(s.Summary, "(no summary)"), htmlTextLength),
 			Facts: sentFacts(s),
 		}
 		if s.Severity == string(incident.Page) {
 			x.SeverityClass = "page"
 		}
 		if labelled {
-			x.Verdict, x.VerdictClass = clipText(or(s.Verdict, "not graded"), 40), verdictClass(s.Verdict)
+			x.Verdict, x.VerdictClass = plot.Clip(or(s.Verdict, "not graded"), 40), verdictClass(s.Verdict)
 		}
 		if plotted[i] {
 			var err error
 			if x.Plots, x.NoPlots, err = htmlPlotsOf(s.Last); err != nil {
-				return nil, fmt.Errorf("plots of %q: %w", clipText(s.Summary, htmlNameLength), err)
+				return nil, fmt.Errorf("plots of %q: %w", plot.Clip(s.Summary, htmlNameLength), err)
 			}
 		}
 		out = append(out, x)
@@ -208,7 +208,7 @@ func sentFacts(s *Sent) []htmlFact {
 	named := slices.Clone(s.Causes)
 	if len(named) > 0 && s.Confidence > 0 {
 		share := s.Confidence
-		named[0] = clipText(named[0], htmlNameLength-20) + " (confidence " + percentOf(&share) + ")"
+		named[0] = plot.Clip(named[0], htmlNameLength-20) + " (confidence " + percentOf(&share) + ")"
 	}
 	cause := joinNames(named, htmlNames)
 	switch {
@@ -218,7 +218,7 @@ func sentFacts(s *Sent) []htmlFact {
 		cause = "not known for sure; candidates: " + cause
 	}
 	facts := []htmlFact{{"Cause", cause}, {"Effects", or(joinNames(s.Effects, htmlNames), "none")},
-		{"Change", clipText(or(s.Change, "none blamed"), htmlNameLength)}, {"Rules", or(joinNames(s.Rules, htmlNames), none)}}
+		{"Change", plot.Clip(or(s.Change, "none blamed"), htmlNameLength)}, {"Rules", or(joinNames(s.Rules, htmlNames), none)}}
 	if !s.Onset.IsZero() {
 		facts = append(facts, htmlFact{"Onset", timeText(s.Onset) + ", sent " + durationText(s.Time.Sub(s.Onset)) + " after it"})
 	}
@@ -244,7 +244,7 @@ func sentFacts(s *Sent) []htmlFact {
 		facts = append(facts, htmlFact{"First own alert", text})
 	}
 	if s.Incident != "" {
-		facts = append(facts, htmlFact{"Belongs to", clipText(s.Incident, htmlNameLength)})
+		facts = append(facts, htmlFact{"Belongs to", plot.Clip(s.Incident, htmlNameLength)})
 	}
 	return facts
 }
@@ -261,7 +261,7 @@ func htmlPlotsOf(i *incident.Incident) (plots []htmlPlot, missing string, err er
 		a := &i.Anomalies[k]
 		unit := unitOf(a)
 		name := a.Rule + " " + a.Series
-		svg, err := plot.Draw(plot.Options{Points: a.Trail, Onset: a.Onset, End: a.End, Unit: unit, Title: clipText(name, 200), Theme: plot.Page, MaxPoints: htmlPlotPoints})
+		svg, err := plot.Draw(plot.Options{Points: a.Trail, Onset: a.Onset, End: a.End, Unit: unit, Title: plot.Clip(name, 200), Theme: plot.Page, MaxPoints: htmlPlotPoints})
 		if errors.Is(err, plot.ErrNoPoints) {
 			continue
 		}
@@ -275,7 +275,7 @@ func htmlPlotsOf(i *incident.Incident) (plots []htmlPlot, missing string, err er
 		if !math.IsNaN(a.Score) {
 			text += ", score " + plot.Significant(a.Score)
 		}
-		plots = append(plots, htmlPlot{Rule: clipText(a.Rule, htmlNameLength), Series: clipText(a.Series, htmlNameLength), Text: text, SVG: template.HTML(svg)})
+		plots = append(plots, htmlPlot{Rule: plot.Clip(a.Rule, htmlNameLength), Series: plot.Clip(a.Series, htmlNameLength), Text: text, SVG: template.HTML(svg)})
 	}
 	if n := len(i.Anomalies) - len(plots); n > 0 && len(plots) > 0 {
 		missing = fmt.Sprintf("%d further series without plot.", n)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // htmlRule is a row of the table of rules.
@@ -47,8 +49,8 @@ func htmlRulesOf(rules []RuleStats) ([]htmlRule, string) {
 	slices.SortStableFunc(order, func(a, b *RuleStats) int { return cmp.Compare(stateOrder(a.State), stateOrder(b.State)) })
 	var out []htmlRule
 	for _, s := range order[:min(len(order), htmlRows)] {
-		r := htmlRule{Name: clipText(or(s.Name, "(no name)"), htmlNameLength), Kind: clipText(s.Kind, 20), Place: clipText(s.File, htmlNameLength) + " › " + clipText(s.Group, htmlNameLength),
-			State: clipText(s.State, 40), Share: none, Seconds: shortSeconds(s.Seconds), Evaluations: s.Evaluations, Failed: s.Failed, Empty: s.Empty, Series: s.Series,
+		r := htmlRule{Name: plot.Clip(or(s.Name, "(no name)"), htmlNameLength), Kind: plot.Clip(s.Kind, 20), Place: plot.Clip(s.File, htmlNameLength) + " › " + plot.Clip(s.Group, htmlNameLength),
+			State: plot.Clip(s.State, 40), Share: none, Seconds: shortSeconds(s.Seconds), Evaluations: s.Evaluations, Failed: s.Failed, Empty: s.Empty, Series: s.Series,
 			Episodes: s.Episodes, Sent: s.Sent, False: s.False}
 		if s.State != "" {
 			r.StateClass = "bad"
@@ -67,7 +69,7 @@ func htmlRulesOf(rules []RuleStats) ([]htmlRule, string) {
 			r.Details = append(r.Details, "no series ever matched "+joinNames(s.Missing, htmlNames))
 		}
 		if s.LastError != "" {
-			r.Details = append(r.Details, "last error: "+clipText(s.LastError, htmlTextLength))
+			r.Details = append(r.Details, "last error: "+plot.Clip(s.LastError, htmlTextLength))
 		}
 		out = append(out, r)
 	}

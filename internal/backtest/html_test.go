@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 var htmlOut = flag.String("html", "", "file to write the report of the tests to, for looking at it")
@@ -85,7 +87,7 @@ func wantText(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, p := range parts {
 		if !strings.Contains(text, p) {
-			t.Errorf("the report does not say %q; it says:\n%s", p, clipText(text, 8000))
+			t.Errorf("the report does not say %q; it says:\n%s", p, plot.Clip(text, 8000))
 		}
 	}
 }
@@ -216,7 +218,7 @@ func TestHTMLEscapes(t *testing.T) {
 		page := htmlOf(t, r)
 		htmlElements(t, page)
 		if strings.Contains(page, "<script") || strings.Contains(page, "<img") || len(page) > 2_000_000 {
-			t.Errorf("%q: elements of a name, or %d bytes", clipText(nasty, 40), len(page))
+			t.Errorf("%q: elements of a name, or %d bytes", plot.Clip(nasty, 40), len(page))
 		}
 	}
 }
@@ -251,7 +253,7 @@ func TestHTMLFormats(t *testing.T) {
 		{leadText(ptr(60.)), "1 min earlier"}, {leadText(ptr(-60.)), "1 min later"}, {leadText(ptr(0.)), "same time"}, {leadText(nil), none},
 		{percentOf(ptr(0.831)), "83 %"}, {percentOf(nil), none}, {perDay(3, 7), "0.43"}, {perDay(100, 7), "14.3"}, {perDay(1, 0), none}, {perDay(0, 7), "0"},
 		{daysText(0.5), "12 h"}, {daysText(7), "7 days"}, {daysText(0), "0 days"}, {shortSeconds(0.002), "2.0 ms"}, {shortSeconds(1.234), "1.23 s"}, {shortSeconds(95.4), "95 s"}, {shortSeconds(0), none},
-		{joinNames([]string{"a", "b", "c"}, 2), "a, b and 1 more"}, {joinNames(nil, 2), ""}, {cutNote(5, 5, "rules"), ""}, {count(1, "page"), "1 page"}, {clipText("äöü", 2), "ä…"},
+		{joinNames([]string{"a", "b", "c"}, 2), "a, b and 1 more"}, {joinNames(nil, 2), ""}, {cutNote(5, 5, "rules"), ""}, {count(1, "page"), "1 page"}, {plot.Clip("äöü", 2), "ä…"},
 	} {
 		if test.got != test.want {
 			t.Errorf("got %q, want %q", test.got, test.want)

@@ -37,7 +37,7 @@ func checkSVG(t *testing.T, body []byte) (titles, texts []string) {
 			break
 		}
 		if err != nil {
-			t.Fatalf("not well-formed: %v\n%s", err, clip(string(body), 2000))
+			t.Fatalf("not well-formed: %v\n%s", err, Clip(string(body), 2000))
 		}
 		switch e := token.(type) {
 		case xml.StartElement:
@@ -53,7 +53,7 @@ func checkSVG(t *testing.T, body []byte) (titles, texts []string) {
 			}
 			for _, a := range e.Attr {
 				if strings.HasPrefix(a.Name.Local, "on") || a.Name.Local == "href" || badNumber.MatchString(" "+a.Value+" ") || badColor.MatchString(a.Value) {
-					t.Errorf("attribute %s=%q of <%s>, want none of its kind", a.Name.Local, clip(a.Value, 200), e.Name.Local)
+					t.Errorf("attribute %s=%q of <%s>, want none of its kind", a.Name.Local, Clip(a.Value, 200), e.Name.Local)
 				}
 			}
 		case xml.EndElement:

@@ -18,7 +18,7 @@ func Text(text string, t Theme) []byte {
 	if t == Page {
 		colour = "var(--plot-text)"
 	}
-	for i, line := range wrap(XMLText(clip(text, 180)), 62) {
+	for i, line := range wrap(XMLText(Clip(text, 180)), 62) {
 		fmt.Fprintf(&b, `<text x="8" y="%d" style="font-family:%s;font-size:11px;fill:%s">%s</text>`, 18+15*i, fonts, colour, html.EscapeString(line))
 	}
 	b.WriteString("</svg>\n")
@@ -30,7 +30,7 @@ func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {
-		word = clip(word, width)
+		word = Clip(word, width)
 		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
 			lines = append(lines, line)
 			line = ""
@@ -55,8 +55,8 @@ func XMLText(text string) string {
 	}, text)
 }
 
-// clip shortens text to at most n runes, the last of which is then an ellipsis.
-func clip(text string, n int) string {
+// Clip shortens text to at most n runes, the last of which is then an ellipsis.
+func Clip(text string, n int) string {
 	if utf8.RuneCountInString(text) <= n {
 		return text
 	}

@@ -72,7 +72,7 @@ func UnitFor(name string, largest float64) Unit {
 	}
 	suffix := ""
 	if name != "" {
-		suffix = " " + clip(strings.Join(strings.Fields(XMLText(name)), " "), 20)
+		suffix = " " + Clip(strings.Join(strings.Fields(XMLText(name)), " "), 20)
 	}
 	switch {
 	case largest >= 1e9:

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // errorType is Prometheus's class of an error in the envelope.
@@ -116,7 +118,7 @@ var (
 func parseTime(text string) (time.Time, error) {
 	if f, err := strconv.ParseFloat(text, 64); err == nil {
 		if math.IsNaN(f) || f < float64(minTime.Unix()) || f > float64(maxTime.Unix()) {
-			return time.Time{}, fmt.Errorf("cannot parse %q to a valid timestamp: it is out of range", clip(text, 100))
+			return time.Time{}, fmt.Errorf("cannot parse %q to a valid timestamp: it is out of range", plot.Clip(text, 100))
 		}
 		sec, frac := math.Modf(f)
 		frac = math.Round(frac*1000) / 1000
@@ -131,7 +133,7 @@ func parseTime(text string) (time.Time, error) {
 	case maxTime.Format(time.RFC3339Nano):
 		return maxTime, nil
 	}
-	return time.Time{}, fmt.Errorf("cannot parse %q to a valid timestamp: give Unix seconds or RFC 3339", clip(text, 100))
+	return time.Time{}, fmt.Errorf("cannot parse %q to a valid timestamp: give Unix seconds or RFC 3339", plot.Clip(text, 100))
 }
 
 // parseDuration reads seconds with a fraction, or Prometheus's notation.
@@ -140,14 +142,14 @@ func parseDuration(text string) (time.Duration, error) {
 		ns := f * float64(time.Second)
 		// float64(MaxInt64) is 2^63, one more than fits.
 		if math.IsNaN(ns) || ns >= float64(math.MaxInt64) || ns <= float64(math.MinInt64) {
-			return 0, fmt.Errorf("cannot parse %q to a valid duration: it overflows", clip(text, 100))
+			return 0, fmt.Errorf("cannot parse %q to a valid duration: it overflows", plot.Clip(text, 100))
 		}
 		return time.Duration(ns), nil
 	}
 	if d, err := model.ParseDuration(text); err == nil {
 		return time.Duration(d), nil
 	}
-	return 0, fmt.Errorf("cannot parse %q to a valid duration: give seconds, or as in 5m or 1h30m", clip(text, 100))
+	return 0, fmt.Errorf("cannot parse %q to a valid duration: give seconds, or as in 5m or 1h30m", plot.Clip(text, 100))
 }
 
 func invalidParam(name string, err error) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // The shapes below are the API's contract: they change only by addition,
@@ -114,7 +115,7 @@ func (s *server) apiIncidents(w http.ResponseWriter, r *http.Request) {
 	switch state {
 	case "", string(incident.Open), string(incident.Resolved), string(incident.Forming):
 	default:
-		s.respondError(w, errorBadData, invalidParam("state", fmt.Errorf("%q is not a state: use open, resolved or forming", clip(state, 100))))
+		s.respondError(w, errorBadData, invalidParam("state", fmt.Errorf("%q is not a state: use open, resolved or forming", plot.Clip(state, 100))))
 		return
 	}
 	since, err := paramTime(r, "since", time.Time{})
@@ -151,7 +152,7 @@ func (s *server) apiIncident(w http.ResponseWriter, r *http.Request) {
 }
 
 func errUnknownIncident(id string) error {
-	return fmt.Errorf("no incident %q: it may have been dropped from the history", clip(id, 100))
+	return fmt.Errorf("no incident %q: it may have been dropped from the history", plot.Clip(id, 100))
 }
 
 // apiAnomalies lists the anomalies of all incidents that are not over, in the

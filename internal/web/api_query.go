@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/util/annotations"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // maxPoints bounds the steps of a range query, as in Prometheus.
@@ -104,7 +106,7 @@ func (s *server) evaluate(w http.ResponseWriter, r *http.Request, run func(conte
 	if text := r.FormValue("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {
-			s.respondError(w, errorBadData, invalidParam("limit", fmt.Errorf("%q is not a non-negative number", clip(text, 100))))
+			s.respondError(w, errorBadData, invalidParam("limit", fmt.Errorf("%q is not a non-negative number", plot.Clip(text, 100))))
 			return
 		}
 		limit = n

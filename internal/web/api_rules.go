@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // scoreMetric is the name of the series that a detection rule writes.
@@ -85,7 +87,7 @@ func (s *server) apiRules(w http.ResponseWriter, r *http.Request) {
 	switch typ {
 	case "", "alert", "record":
 	default:
-		s.respondError(w, errorBadData, invalidParam("type", fmt.Errorf("not supported value %q: use alert or record", clip(typ, 100))))
+		s.respondError(w, errorBadData, invalidParam("type", fmt.Errorf("not supported value %q: use alert or record", plot.Clip(typ, 100))))
 		return
 	}
 	chosen := func(param, value string) bool {

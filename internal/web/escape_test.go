@@ -102,7 +102,7 @@ func checkHTML(t *testing.T, body string) {
 		case xml.CharData:
 			isolated := slices.ContainsFunc(open, func(name string) bool { return name == "bdi" || name == "pre" || name == "title" })
 			if strings.Contains(string(e), "\u202e") && !isolated {
-				t.Errorf("%q lies in %v, want it in an element that isolates its direction", clip(string(e), 80), open)
+				t.Errorf("%q lies in %v, want it in an element that isolates its direction", plot.Clip(string(e), 80), open)
 			}
 		}
 	}
@@ -119,19 +119,19 @@ func checkElement(t *testing.T, e xml.StartElement) {
 	for _, a := range e.Attr {
 		switch name := a.Name.Local; {
 		case strings.HasPrefix(name, "on"), name == "style", name == "srcdoc", name == "action":
-			t.Errorf("attribute %s=%q of <%s>, want none of its kind", name, clip(a.Value, 80), e.Name.Local)
+			t.Errorf("attribute %s=%q of <%s>, want none of its kind", name, plot.Clip(a.Value, 80), e.Name.Local)
 		case name == "href", name == "src", name == "srcset":
 			v := a.Value
 			if v != "#main" && (!strings.HasPrefix(v, "/") || strings.HasPrefix(v, "//")) && !strings.HasPrefix(v, "https://runbooks.example/") {
-				t.Errorf("%s=%q of <%s>, want a path of ours or a runbook", name, clip(v, 80), e.Name.Local)
+				t.Errorf("%s=%q of <%s>, want a path of ours or a runbook", name, plot.Clip(v, 80), e.Name.Local)
 			}
 			if e.Name.Local == "img" && !strings.HasPrefix(v, "/static/icon.svg") && !strings.Contains(v, "/plot.svg?") {
-				t.Errorf("picture %q, want only ours", clip(v, 80))
+				t.Errorf("picture %q, want only ours", plot.Clip(v, 80))
 			}
 		case name == "class":
 			for _, word := range strings.Fields(a.Value) {
 				if strings.ContainsAny(word, "<>'\"(") {
-					t.Errorf("class %q of <%s>, want plain words", clip(a.Value, 80), e.Name.Local)
+					t.Errorf("class %q of <%s>, want plain words", plot.Clip(a.Value, 80), e.Name.Local)
 				}
 			}
 		}
@@ -149,10 +149,10 @@ func TestHostileTextInJSON(t *testing.T) {
 	for _, address := range addresses {
 		w := ask(h, http.MethodGet, address, "")
 		if w.Code >= 500 {
-			t.Errorf("%s: status = %d, want less than 500", clip(address, 80), w.Code)
+			t.Errorf("%s: status = %d, want less than 500", plot.Clip(address, 80), w.Code)
 		}
 		if !json.Valid(w.Body.Bytes()) || !utf8.Valid(w.Body.Bytes()) || w.Header().Get("Content-Type") != "application/json" {
-			t.Errorf("%s: %s %q, want JSON", clip(address, 80), w.Header().Get("Content-Type"), clip(w.Body.String(), 200))
+			t.Errorf("%s: %s %q, want JSON", plot.Clip(address, 80), w.Header().Get("Content-Type"), plot.Clip(w.Body.String(), 200))
 		}
 		// A browser that is tricked into reading it as HTML finds no elements.
 		wantNotIn(t, w.Body.String(), "<script>", "<img")
@@ -163,7 +163,7 @@ func TestHostileTextInJSON(t *testing.T) {
 	}
 	for _, text := range []string{nasty[0], nasty[1], nasty[4], nasty[8]} { // those that are valid UTF-8 come through unchanged
 		if !slices.Contains(answer.Data.Harm, text) {
-			t.Errorf("harm does not contain %q", clip(text, 80))
+			t.Errorf("harm does not contain %q", plot.Clip(text, 80))
 		}
 	}
 }
@@ -174,11 +174,11 @@ func TestHostileTextInPlots(t *testing.T) {
 		for _, theme := range []string{"light", "dark", text} {
 			w := ask(h, http.MethodGet, plotPath("hostile", text, `{a="`+text+`"}`, "theme", theme), "")
 			if w.Code != http.StatusOK {
-				t.Errorf("%q: status = %d, want 200", clip(text, 80), w.Code)
+				t.Errorf("%q: status = %d, want 200", plot.Clip(text, 80), w.Code)
 			}
 			svgTexts(t, w.Body.Bytes())
 			if w := ask(h, http.MethodGet, plotPath(text+"?", text, text), ""); w.Code != http.StatusNotFound {
-				t.Errorf("unknown incident %q: status = %d, want 404", clip(text, 80), w.Code)
+				t.Errorf("unknown incident %q: status = %d, want 404", plot.Clip(text, 80), w.Code)
 			} else {
 				svgTexts(t, w.Body.Bytes())
 			}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/foreshock/foreshock/internal/incident"
 	"github.com/foreshock/foreshock/internal/plot"
@@ -41,19 +40,6 @@ func orEmpty(m map[string]string) map[string]string {
 		return map[string]string{}
 	}
 	return m
-}
-
-// clip shortens text to at most n runes, the last of which is then an ellipsis.
-func clip(text string, n int) string {
-	if utf8.RuneCountInString(text) <= n {
-		return text
-	}
-	for i := range text {
-		if n--; n == 0 {
-			return text[:i] + "…"
-		}
-	}
-	return text
 }
 
 // span is a duration as people say it, with at most two parts: 45 s, 6 min, 2 h 5 min, 3 d 4 h.

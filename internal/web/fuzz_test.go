@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // fuzzed are the addresses that take a path element, for which %s stands, or
@@ -59,16 +61,16 @@ func checkAnswer(t *testing.T, h http.Handler, method, target, body string) {
 	t.Helper()
 	w := ask(h, method, target, body)
 	if w.Code >= 500 {
-		t.Errorf("%s %q: status = %d, want less than 500: %s", method, clip(target, 300), w.Code, clip(w.Body.String(), 300))
+		t.Errorf("%s %q: status = %d, want less than 500: %s", method, plot.Clip(target, 300), w.Code, plot.Clip(w.Body.String(), 300))
 	}
 	switch contentType := w.Header().Get("Content-Type"); {
 	case w.Code >= 300 && w.Code < 400:
 		if l := w.Header().Get("Location"); !strings.HasPrefix(l, "/") || strings.HasPrefix(l, "//") {
-			t.Errorf("%s %q: redirect to %q, want a path of ours", method, clip(target, 300), l)
+			t.Errorf("%s %q: redirect to %q, want a path of ours", method, plot.Clip(target, 300), l)
 		}
 	case contentType == "application/json":
 		if !json.Valid(w.Body.Bytes()) {
-			t.Errorf("%s %q: invalid JSON %q", method, clip(target, 300), clip(w.Body.String(), 300))
+			t.Errorf("%s %q: invalid JSON %q", method, plot.Clip(target, 300), plot.Clip(w.Body.String(), 300))
 		}
 	case contentType == "image/svg+xml":
 		if !strings.Contains(target, "/static/") {
@@ -76,11 +78,11 @@ func checkAnswer(t *testing.T, h http.Handler, method, target, body string) {
 		}
 	case strings.HasPrefix(contentType, "text/html"):
 		if page := w.Body.String(); !utf8.ValidString(page) || strings.Contains(page, "<script") || strings.Contains(page, "<img src=x") {
-			t.Errorf("%s %q: a page with elements of the request", method, clip(target, 300))
+			t.Errorf("%s %q: a page with elements of the request", method, plot.Clip(target, 300))
 		}
 	case strings.HasPrefix(contentType, "text/plain"), strings.HasPrefix(contentType, "text/css"):
 	default:
-		t.Errorf("%s %q: Content-Type %q, want a known one", method, clip(target, 300), contentType)
+		t.Errorf("%s %q: Content-Type %q, want a known one", method, plot.Clip(target, 300), contentType)
 	}
 }
 

@@ -103,19 +103,19 @@ func (s *server) incidentView(inc *incident.Incident, now time.Time, mode Mode) 
 	if !v.Open {
 		v.Ended = clock(now, inc.Resolved)
 		if inc.Why != "" {
-			v.Ended += ": " + clip(inc.Why, 300)
+			v.Ended += ": " + plot.Clip(inc.Why, 300)
 		}
 	}
 	for _, h := range inc.Harm {
-		v.Harm = append(v.Harm, clip(h, 500))
+		v.Harm = append(v.Harm, plot.Clip(h, 500))
 	}
 	if inc.Known && len(inc.Causes) > 0 {
 		c := inc.Causes[0]
-		v.Reason, v.Confidence = clip(c.Reason, 1000), percent(c.Confidence)
+		v.Reason, v.Confidence = plot.Clip(c.Reason, 1000), percent(c.Confidence)
 		v.Owner, v.Runbook = s.ownership(c.Service)
 	}
 	if c := suspect(inc); c != nil {
-		v.Change, v.ChangeBefore, v.ChangeReason = s.describe(c.Change), before(inc, c.Change), clip(c.Reason, 500)
+		v.Change, v.ChangeBefore, v.ChangeReason = s.describe(c.Change), before(inc, c.Change), plot.Clip(c.Reason, 500)
 		if v.Open {
 			v.Rollback = s.rollback(c.Change)
 		}
@@ -123,7 +123,7 @@ func (s *server) incidentView(inc *incident.Incident, now time.Time, mode Mode) 
 	v.Hit = s.hitRows(inc, now)
 	v.Causes = s.causeRows(inc)
 	for _, c := range inc.Changes {
-		row := changeRow{What: s.describe(c.Change), Title: clip(c.Title, 300), Clock: clock(now, c.Time), Before: before(inc, c.Change), Reason: clip(c.Reason, 500)}
+		row := changeRow{What: s.describe(c.Change), Title: plot.Clip(c.Title, 300), Clock: clock(now, c.Time), Before: before(inc, c.Change), Reason: plot.Clip(c.Reason, 500)}
 		if c.Suspect {
 			v.Suspects = append(v.Suspects, row)
 		} else {
@@ -132,10 +132,10 @@ func (s *server) incidentView(inc *incident.Incident, now time.Time, mode Mode) 
 	}
 	v.Plots, v.MorePlots = s.plotRows(inc, now)
 	for _, n := range inc.NotPaged {
-		v.NotPaged = append(v.NotPaged, clip(n, 500))
+		v.NotPaged = append(v.NotPaged, plot.Clip(n, 500))
 	}
 	for _, n := range inc.Log {
-		v.Log = append(v.Log, noteRow{Clock: clock(now, n.Time), Offset: offset(n.Time.Sub(inc.Onset)), Text: clip(n.Text, 1000)})
+		v.Log = append(v.Log, noteRow{Clock: clock(now, n.Time), Offset: offset(n.Time.Sub(inc.Onset)), Text: plot.Clip(n.Text, 1000)})
 	}
 	for _, a := range inc.Sent {
 		v.Sent = append(v.Sent, sentRow{Severity: string(a.Severity), Clock: clock(now, a.Time), Labels: pairs(a.Labels)})
@@ -167,13 +167,13 @@ func (s *server) rollback(c change.Change) string {
 			name = "the flag"
 		}
 		if c.From != "" {
-			return "Set " + clip(name, 100) + " back to " + clip(c.From, 60)
+			return "Set " + plot.Clip(name, 100) + " back to " + plot.Clip(c.From, 60)
 		}
-		return "Switch " + clip(name, 100) + " back"
+		return "Switch " + plot.Clip(name, 100) + " back"
 	case c.From != "" && service != "":
-		return "Roll " + service + " back to " + clip(c.From, 60)
+		return "Roll " + service + " back to " + plot.Clip(c.From, 60)
 	case service != "":
-		return "Undo the " + strings.TrimSpace(clip(kind, 40)+" change") + " of " + service
+		return "Undo the " + strings.TrimSpace(plot.Clip(kind, 40)+" change") + " of " + service
 	}
 	return "Undo the change"
 }
@@ -239,7 +239,7 @@ func (s *server) hitRows(inc *incident.Incident, now time.Time) []hitRow {
 	for _, h := range hits {
 		x := share(h.onset.Sub(begin), end.Sub(begin))
 		rows = append(rows, hitRow{Name: s.name(h.service), Offset: offset(h.onset.Sub(inc.Onset)), Role: h.role, Class: h.role,
-			What: clip(h.what, 400), Clock: clock(now, h.onset), X: x, Width: 100 - x})
+			What: plot.Clip(h.what, 400), Clock: clock(now, h.onset), X: x, Width: 100 - x})
 	}
 	return rows
 }
@@ -280,7 +280,7 @@ func share(part, whole time.Duration) float64 {
 func (s *server) causeRows(inc *incident.Incident) []causeRow {
 	rows := make([]causeRow, 0, len(inc.Causes))
 	for i, c := range inc.Causes {
-		row := causeRow{Name: s.name(c.Service), Reason: clip(c.Reason, 1000), Percent: percent(c.Confidence), First: i == 0 && inc.Known}
+		row := causeRow{Name: s.name(c.Service), Reason: plot.Clip(c.Reason, 1000), Percent: percent(c.Confidence), First: i == 0 && inc.Known}
 		if f := c.Confidence; f > 0 && f <= 1 {
 			row.Width = math.Round(f * 100)
 		}
@@ -302,13 +302,13 @@ func (s *server) plotRows(inc *incident.Incident, now time.Time) (rows []plotRow
 		address := func(theme string) string {
 			return base + url.Values{"rule": {a.Rule}, "series": {a.Series}, "theme": {theme}}.Encode()
 		}
-		row := plotRow{Rule: clip(a.Rule, 100), Series: clip(a.Series, 300), Service: s.name(a.Service), Signal: clip(string(a.Signal), 40),
-			Text: s.anomalyText(a), Offset: offset(a.Onset.Sub(inc.Onset)), Doubts: clip(strings.Join(a.Doubts, ", "), 300),
+		row := plotRow{Rule: plot.Clip(a.Rule, 100), Series: plot.Clip(a.Series, 300), Service: s.name(a.Service), Signal: plot.Clip(string(a.Signal), 40),
+			Text: s.anomalyText(a), Offset: offset(a.Onset.Sub(inc.Onset)), Doubts: plot.Clip(strings.Join(a.Doubts, ", "), 300),
 			Light: address("light"), Dark: address("dark")}
 		if !a.End.IsZero() {
 			row.Ended = clock(now, a.End)
 		}
-		row.Alt = clip(fmt.Sprintf("%s of %s over time: %s, from %s on", a.Rule, row.Service, row.Text, clock(now, a.Onset)), 400)
+		row.Alt = plot.Clip(fmt.Sprintf("%s of %s over time: %s, from %s on", a.Rule, row.Service, row.Text, clock(now, a.Onset)), 400)
 		rows = append(rows, row)
 	}
 	return rows, 0
@@ -317,9 +317,9 @@ func (s *server) plotRows(inc *incident.Incident, now time.Time) (rows []plotRow
 // anomalyText is an anomaly in numbers: "latency 1.4 s, expected 120 ms, score 6.1".
 func (s *server) anomalyText(a *incident.Anomaly) string {
 	name := s.unitName(a)
-	what := clip(string(a.Signal), 40)
+	what := plot.Clip(string(a.Signal), 40)
 	if what == "" {
-		what = clip(a.Rule, 60)
+		what = plot.Clip(a.Rule, 60)
 	}
 	text := what + " " + plot.UnitFor(name, a.Value).Format(a.Value)
 	if !math.IsNaN(a.Expected) {
@@ -343,7 +343,7 @@ func percent(f float64) string {
 func pairs(m map[string]string) []pair {
 	list := make([]pair, 0, len(m))
 	for k, v := range m {
-		list = append(list, pair{clip(k, 100), clip(v, 300)})
+		list = append(list, pair{plot.Clip(k, 100), plot.Clip(v, 300)})
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
 	return list

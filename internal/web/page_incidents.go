@@ -7,6 +7,7 @@ import (
 
 	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // refreshSeconds is how often pages that change by themselves are loaded anew.
@@ -96,20 +97,20 @@ func (s *server) watch() watchView {
 
 func (s *server) incidentRow(inc *incident.Incident, now time.Time, mode Mode) incidentRow {
 	row := incidentRow{
-		ID: clip(inc.ID, 60), Link: "/incidents/" + pathEscape(inc.ID),
+		ID: plot.Clip(inc.ID, 60), Link: "/incidents/" + pathEscape(inc.ID),
 		Headline: s.headline(inc), Since: inc.Onset, SinceClock: clock(now, inc.Onset),
 		Age: lasted(inc, now), Sent: sentence(inc, mode),
 	}
 	row.Class, row.Badge = badge(inc)
 	if len(inc.Causes) > 0 && inc.Known {
-		row.Line = clip(inc.Causes[0].Reason, 240)
+		row.Line = plot.Clip(inc.Causes[0].Reason, 240)
 	}
 	if c := suspect(inc); c != nil {
 		row.Change = s.describe(c.Change) + ", " + before(inc, c.Change)
 	}
 	row.Effects = s.effectNames(inc, 3)
 	if len(inc.Harm) > 0 {
-		row.Harm = clip(inc.Harm[0], 240)
+		row.Harm = plot.Clip(inc.Harm[0], 240)
 	}
 	return row
 }
@@ -166,7 +167,7 @@ func (s *server) headline(inc *incident.Incident) string {
 func sentence(inc *incident.Incident, mode Mode) string {
 	var kinds []string
 	for _, v := range inc.Sent {
-		kinds = append(kinds, clip(string(v.Severity), 40))
+		kinds = append(kinds, plot.Clip(string(v.Severity), 40))
 	}
 	if len(kinds) == 0 && inc.Severity != incident.None && mode == Shadow {
 		kinds = append(kinds, string(inc.Severity))
@@ -200,17 +201,17 @@ func (s *server) describe(c change.Change) string {
 	if kind == "" {
 		kind = "change"
 	}
-	text := clip(kind, 40)
+	text := plot.Clip(kind, 40)
 	if c.Service != "" {
 		text += " of " + s.name(c.Service)
 	}
 	switch {
 	case c.From != "" && c.To != "":
-		text += ", " + clip(c.From, 60) + " → " + clip(c.To, 60)
+		text += ", " + plot.Clip(c.From, 60) + " → " + plot.Clip(c.To, 60)
 	case c.To != "":
-		text += ", " + clip(c.To, 60)
+		text += ", " + plot.Clip(c.To, 60)
 	case c.Title != "":
-		text += ": " + clip(c.Title, 120)
+		text += ": " + plot.Clip(c.Title, 120)
 	}
 	return text
 }

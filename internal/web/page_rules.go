@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 type groupView struct {
@@ -36,7 +38,7 @@ func (s *server) pageRules(w http.ResponseWriter, _ *http.Request) {
 	now := s.Now()
 	var groups []groupView
 	for _, g := range s.Rules() {
-		v := groupView{File: clip(g.File, 200), Name: clip(g.Name, 200), Interval: g.Interval.String(), Last: ago(now, g.LastEvaluation), Took: took(g.Duration), Missed: g.Missed}
+		v := groupView{File: plot.Clip(g.File, 200), Name: plot.Clip(g.Name, 200), Interval: g.Interval.String(), Last: ago(now, g.LastEvaluation), Took: took(g.Duration), Missed: g.Missed}
 		for i := range g.Rules {
 			v.Rules = append(v.Rules, makeRuleView(&g.Rules[i], now))
 		}
@@ -46,12 +48,12 @@ func (s *server) pageRules(w http.ResponseWriter, _ *http.Request) {
 }
 
 func makeRuleView(r *Rule, now time.Time) ruleView {
-	v := ruleView{Kind: clip(string(r.Kind), 40), Name: clip(r.Name, 200), Query: clip(r.Query, 4000), Health: string(r.Health), Error: clip(r.LastError, 1000),
-		Signal: clip(r.Signal, 40), Detector: clip(r.Detector, 100), State: clip(r.State, 40), Last: ago(now, r.LastEvaluation), Took: took(r.Duration),
-		Series: r.Series, Anomalies: r.Anomalies, Detects: r.Kind == Detect, Open: r.Health == HealthErr, Labels: pairs(r.Labels), Command: clip(r.Command, 8000)}
+	v := ruleView{Kind: plot.Clip(string(r.Kind), 40), Name: plot.Clip(r.Name, 200), Query: plot.Clip(r.Query, 4000), Health: string(r.Health), Error: plot.Clip(r.LastError, 1000),
+		Signal: plot.Clip(r.Signal, 40), Detector: plot.Clip(r.Detector, 100), State: plot.Clip(r.State, 40), Last: ago(now, r.LastEvaluation), Took: took(r.Duration),
+		Series: r.Series, Anomalies: r.Anomalies, Detects: r.Kind == Detect, Open: r.Health == HealthErr, Labels: pairs(r.Labels), Command: plot.Clip(r.Command, 8000)}
 	v.Class, v.Health = healthClass(r.Health)
 	for _, e := range lastEvaluations(r) {
-		v.Evaluations = append(v.Evaluations, evaluationView{Clock: clock(now, e.Time), Took: took(e.Duration), Series: e.Series, Anomalies: e.Anomalies, Error: clip(e.Error, 1000)})
+		v.Evaluations = append(v.Evaluations, evaluationView{Clock: clock(now, e.Time), Took: took(e.Duration), Series: e.Series, Anomalies: e.Anomalies, Error: plot.Clip(e.Error, 1000)})
 	}
 	return v
 }
@@ -85,7 +87,7 @@ func (s *server) pageTargets(w http.ResponseWriter, _ *http.Request) {
 	now := s.Now()
 	var pools []poolView
 	for _, p := range s.Targets() {
-		v := poolView{Job: clip(p.Job, 200), All: len(p.Targets)}
+		v := poolView{Job: plot.Clip(p.Job, 200), All: len(p.Targets)}
 		for _, t := range p.Targets {
 			if t.Health == HealthUp {
 				v.Up++
@@ -93,13 +95,13 @@ func (s *server) pageTargets(w http.ResponseWriter, _ *http.Request) {
 			if len(v.Targets) == maxTargets {
 				continue
 			}
-			row := targetView{URL: clip(t.URL, 300), Last: ago(now, t.LastScrape), Took: took(t.Duration), Error: clip(t.Error, 1000), Labels: pairs(t.Labels)}
+			row := targetView{URL: plot.Clip(t.URL, 300), Last: ago(now, t.LastScrape), Took: took(t.Duration), Error: plot.Clip(t.Error, 1000), Labels: pairs(t.Labels)}
 			row.Class, row.Health = healthClass(t.Health)
 			v.Targets = append(v.Targets, row)
 		}
 		pools = append(pools, v)
 	}
-	s.render(w, http.StatusOK, "targets", frame{Title: "Targets", Section: "targets", Page: map[string]any{"Pools": pools, "Source": clip(s.Status().Source, 300)}})
+	s.render(w, http.StatusOK, "targets", frame{Title: "Targets", Section: "targets", Page: map[string]any{"Pools": pools, "Source": plot.Clip(s.Status().Source, 300)}})
 }
 
 type statusRow struct{ Name, Value, Class string }
@@ -110,7 +112,7 @@ func (s *server) pageStatus(w http.ResponseWriter, _ *http.Request) {
 	var rows []statusRow
 	add := func(name, value, class string) {
 		if value != "" {
-			rows = append(rows, statusRow{name, clip(value, 1000), class})
+			rows = append(rows, statusRow{name, plot.Clip(value, 1000), class})
 		}
 	}
 	modes := map[Mode]string{Shadow: "shadow: nothing is sent", TicketMode: "ticket: nobody is woken", PageMode: "page"}

@@ -46,7 +46,7 @@ func (s *server) pageServices(w http.ResponseWriter, _ *http.Request) {
 			v.More++
 			continue
 		}
-		row := serviceRow{Name: s.name(n.Service), Entry: n.entry, Critical: n.Critical, Declared: n.Declared, Owner: clip(n.Owner, 100),
+		row := serviceRow{Name: s.name(n.Service), Entry: n.entry, Critical: n.Critical, Declared: n.Declared, Owner: plot.Clip(n.Owner, 100),
 			Runbook: webAddress(n.Runbook), Callers: s.neighbours(n.callers, false), Callees: s.neighbours(n.callees, true)}
 		if r, ok := roles[n.Service]; ok {
 			row.State, row.Incident = r.role, r.link
@@ -54,7 +54,7 @@ func (s *server) pageServices(w http.ResponseWriter, _ *http.Request) {
 		v.Services = append(v.Services, row)
 	}
 	for _, c := range s.Changes(now.Add(-defaultPast)) {
-		v.Changes = append(v.Changes, recentChange{What: s.describe(c), Title: clip(c.Title, 300), Clock: clock(now, c.Time), Ago: ago(now, c.Time)})
+		v.Changes = append(v.Changes, recentChange{What: s.describe(c), Title: plot.Clip(c.Title, 300), Clock: clock(now, c.Time), Ago: ago(now, c.Time)})
 	}
 	s.render(w, http.StatusOK, "services", frame{Title: "Services", Section: "services", Page: v})
 }
@@ -105,7 +105,7 @@ func (s *server) neighbours(edges []topology.Edge, callees bool) []neighbour {
 
 // name shows a service on a page.
 func (s *server) name(svc topology.Service) string {
-	name := clip(s.ServiceName(svc), 120)
+	name := plot.Clip(s.ServiceName(svc), 120)
 	if name == "" {
 		return "(no service)"
 	}
@@ -128,7 +128,7 @@ func (s *server) ownership(svc topology.Service) (owner, runbook string) {
 		return "", ""
 	}
 	n, _ := g.Node(svc)
-	return clip(n.Owner, 100), webAddress(n.Runbook)
+	return plot.Clip(n.Owner, 100), webAddress(n.Runbook)
 }
 
 // webAddress lets only links through that a browser may follow from our page.

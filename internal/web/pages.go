@@ -26,7 +26,7 @@ type pages map[string]*template.Template
 // parsePages parses every page together with the frame and the shared pieces.
 func (s *server) parsePages() (pages, error) {
 	funcs := template.FuncMap{
-		"link": s.link, "clip": clip, "took": took, "plural": plural, "span": span,
+		"link": s.link, "clip": plot.Clip, "took": took, "plural": plural, "span": span,
 		"style": func() string { return s.link("/static/style.css?v=" + s.static["style.css"].etag) },
 		"icon":  func() string { return s.link("/static/icon.svg?v=" + s.static["icon.svg"].etag) },
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },

@@ -43,7 +43,7 @@ func (s *server) plot(w http.ResponseWriter, r *http.Request) {
 		points, err := s.points(ctx, inc, a)
 		if err == nil {
 			body, err = plot.Draw(plot.Options{Points: points, Onset: a.Onset, End: a.End, Unit: s.unitName(a), Theme: theme,
-				Title: clip(a.Rule+" of "+s.name(a.Service), 200)})
+				Title: plot.Clip(a.Rule+" of "+s.name(a.Service), 200)})
 		}
 		switch {
 		case err != nil && r.Context().Err() != nil:
@@ -51,7 +51,7 @@ func (s *server) plot(w http.ResponseWriter, r *http.Request) {
 		case errors.Is(err, plot.ErrNoPoints):
 			body = plot.Text(err.Error(), theme)
 		case err != nil:
-			s.Logger.Warn("a plot could not be drawn", "incident", inc.ID, "rule", a.Rule, "series", clip(a.Series, 200), "err", err)
+			s.Logger.Warn("a plot could not be drawn", "incident", inc.ID, "rule", a.Rule, "series", plot.Clip(a.Series, 200), "err", err)
 			code, body = http.StatusInternalServerError, plot.Text(err.Error(), theme)
 		}
 	}

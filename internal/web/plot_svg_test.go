@@ -26,7 +26,7 @@ func svgTexts(t *testing.T, body []byte) (title string, texts []string) {
 			return title, texts
 		}
 		if err != nil {
-			t.Fatalf("not well-formed: %v\n%s", err, clip(string(body), 2000))
+			t.Fatalf("not well-formed: %v\n%s", err, plot.Clip(string(body), 2000))
 		}
 		switch e := token.(type) {
 		case xml.StartElement:
@@ -36,7 +36,7 @@ func svgTexts(t *testing.T, body []byte) (title string, texts []string) {
 			}
 			for _, a := range e.Attr {
 				if strings.HasPrefix(a.Name.Local, "on") || a.Name.Local == "href" {
-					t.Errorf("attribute %s=%q of <%s>, want none of its kind", a.Name.Local, clip(a.Value, 200), in)
+					t.Errorf("attribute %s=%q of <%s>, want none of its kind", a.Name.Local, plot.Clip(a.Value, 200), in)
 				}
 			}
 		case xml.EndElement:

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // maxBody bounds a request's body in bytes: a posted change, or the form of a query.
@@ -98,7 +100,7 @@ func (s *server) allow(methods map[string]http.HandlerFunc) http.Handler {
 		if !ok {
 			w.Header().Set("Allow", allowed)
 			s.fail(w, r, http.StatusMethodNotAllowed, errorBadData,
-				fmt.Errorf("method %s is not allowed here: use %s", clip(r.Method, 20), allowed))
+				fmt.Errorf("method %s is not allowed here: use %s", plot.Clip(r.Method, 20), allowed))
 			return
 		}
 		h(w, r)
@@ -128,7 +130,7 @@ func (s *server) recoverPanics(next http.Handler) http.Handler {
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(p) // how a handler aborts an answer; net/http expects to see it
 			}
-			s.Logger.Error("a request could not be answered", "path", clip(r.URL.Path, 200), "panic", p, "stack", string(debug.Stack()))
+			s.Logger.Error("a request could not be answered", "path", plot.Clip(r.URL.Path, 200), "panic", p, "stack", string(debug.Stack()))
 			s.fail(w, r, http.StatusInternalServerError, errorInternal, errors.New("internal error: the log has the details"))
 		}()
 		next.ServeHTTP(w, r)

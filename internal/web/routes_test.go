@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // routeAddresses are one address of each route that answers GET.
@@ -31,7 +32,7 @@ func plotPath(id, rule, series string, pairs ...string) string {
 func wantCode(t *testing.T, w *httptest.ResponseRecorder, code int) {
 	t.Helper()
 	if w.Code != code {
-		t.Fatalf("status = %d, want %d; body: %s", w.Code, code, clip(w.Body.String(), 500))
+		t.Fatalf("status = %d, want %d; body: %s", w.Code, code, plot.Clip(w.Body.String(), 500))
 	}
 }
 
@@ -39,7 +40,7 @@ func wantIn(t *testing.T, body string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(body, part) {
-			t.Errorf("the answer does not contain %q; it is:\n%s", part, clip(body, 6000))
+			t.Errorf("the answer does not contain %q; it is:\n%s", part, plot.Clip(body, 6000))
 		}
 	}
 }
