@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/config"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/foreshock/foreshock/detectors"
 	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/engine"
 	"github.com/foreshock/foreshock/internal/incident"
@@ -52,15 +53,6 @@ type ours struct {
 	Incidents incidentsBlock `yaml:"incidents"`
 }
 
-type topologyBlock struct {
-	Files    []string `yaml:"files"`
-	Discover []struct {
-		Edges  string `yaml:"edges"`
-		Caller string `yaml:"caller"`
-		Callee string `yaml:"callee"`
-	} `yaml:"discover"`
-}
-
 type changesBlock struct {
 	Discover []struct {
 		Kind         string `yaml:"kind"`
@@ -74,6 +66,8 @@ type incidentsBlock struct {
 	Interval     time.Duration `yaml:"interval"`
 	Settle       time.Duration `yaml:"settle"`
 	Hold         time.Duration `yaml:"hold"`
+	FalsePages   string        `yaml:"false_pages"`
+	FalseTickets string        `yaml:"false_tickets"`
 	IgnoreAlerts []string      `yaml:"ignore_alerts"`
 }
 
@@ -82,14 +76,12 @@ var theirs = []string{"global", "rule_files", "scrape_configs", "scrape_config_f
 
 // later are blocks and fields that DESIGN foresees and this version does not have.
 var later = map[string]string{
-	"remote_write":            "remote_write is not supported yet: remove the block; results are read through the API",
-	"remote_read":             "remote_read is not supported: use `source:` to query a Prometheus-compatible server",
-	"tracing":                 "tracing is not supported yet: remove the block",
-	"otlp":                    "otlp is not supported yet: remove the block",
-	"runtime":                 "runtime is not supported: set GOGC in the environment",
-	"packs":                   "packs are not supported yet: list rule files under rule_files",
-	"incidents.false_pages":   "false_pages is not supported yet: harm decides about pages, whatever their number",
-	"incidents.false_tickets": "false_tickets is not supported yet: corroboration decides about tickets, whatever their number",
+	"remote_write": "remote_write is not supported yet: remove the block; results are read through the API",
+	"remote_read":  "remote_read is not supported: use `source:` to query a Prometheus-compatible server",
+	"tracing":      "tracing is not supported yet: remove the block",
+	"otlp":         "otlp is not supported yet: remove the block",
+	"runtime":      "runtime is not supported: set GOGC in the environment",
+	"packs":        "packs are not supported yet: list rule files under rule_files",
 }
 
 var blocks = []string{"source", "identity", "topology", "changes", "incidents"}
@@ -110,7 +102,7 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := ours{Incidents: incidentsBlock{Mode: "page", Interval: 15 * time.Second, Settle: 45 * time.Second, Hold: 15 * time.Minute}}
+	own := ours{Incidents: incidentsBlock{Mode: "page", Interval: 15 * time.Second, Settle: 45 * time.Second, Hold: 15 * time.Minute, FalsePages: "1 per 30d", FalseTickets: "1 per 1d"}}
 	rest := data
 	if root != nil {
 		var mine *yaml.Node
@@ -233,6 +225,16 @@ func engineConfig(path string, data []byte, root *yaml.Node, own ours, prom *con
 			fail(at(path, field(root, "incidents", d.name), fmt.Sprintf("%s is %s: it must be more than zero", d.name, d.d)))
 		}
 	}
+	for _, b := range []struct {
+		name, text string
+		rate       *incident.Rate
+	}{{"false_pages", own.Incidents.FalsePages, &ec.FalsePages}, {"false_tickets", own.Incidents.FalseTickets, &ec.FalseTickets}} {
+		budget, err := detectors.ParseBudget(b.text)
+		if err != nil {
+			fail(at(path, field(root, "incidents", b.name), fmt.Sprintf("%s: %v", b.name, err)))
+		}
+		*b.rate = incident.Rate{Events: budget.Events, Per: budget.Per}
+	}
 	ec.IgnoreAlerts, err = ignoreAlerts(own.Incidents.IgnoreAlerts)
 	if err != nil {
 		fail(at(path, field(root, "incidents", "ignore_alerts"), err.Error()))
@@ -252,13 +254,8 @@ func engineConfig(path string, data []byte, root *yaml.Node, own ours, prom *con
 		fail(err)
 		ec.Declared = ec.Declared.Merge(d)
 	}
-	for i, d := range own.Topology.Discover {
-		at := func(name string) *yaml.Node { return field(item(field(root, "topology", "discover"), i), name) }
-		fail(checkQuery(path, data, at("edges"), "edges", d.Edges))
-		fail(checkLabel(path, at("caller"), "caller", d.Caller))
-		fail(checkLabel(path, at("callee"), "callee", d.Callee))
-		ec.Edges = append(ec.Edges, topology.Discovery{Edges: d.Edges, Caller: d.Caller, Callee: d.Callee})
-	}
+	ec.Edges, err = edgeDiscoveries(path, data, field(root, "topology"), own.Topology, ec.Identity)
+	fail(err)
 	for i, d := range own.Changes.Discover {
 		at := func(name string) *yaml.Node { return field(item(field(root, "changes", "discover"), i), name) }
 		if d.Kind == "" {

@@ -7,7 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/prometheus/model/relabel"
+
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/topology"
 )
 
 // files writes files below a new folder and returns the path of the first.
@@ -78,6 +83,39 @@ alerting:
 	}
 }
 
+// A query that uses nothing else means what it meant before there was more.
+func TestDiscoverQuery(t *testing.T) {
+	c, err := ParseConfig("foreshock.yml", []byte("topology:\n  discover: [{edges: 'calls > 0', caller: client, callee: server}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []topology.Discovery{{Edges: "calls > 0", Caller: "client", Callee: "server"}}
+	if diff := cmp.Diff(want, c.Engine.Edges, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The item's own relabelling comes before that of all items.
+func TestDiscoverRelabel(t *testing.T) {
+	c, err := ParseConfig("foreshock.yml", []byte(`topology:
+  discover:
+    - {edges: a, caller: b, callee: c, relabel: [{source_labels: [x, y], separator: '', regex: 1, target_label: first, replacement: ''}]}
+    - {recipe: db-client, caller_labels: {namespace: ns}, match: 'env="prod"'}
+  relabel: [{action: LabelDrop, regex: second}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Engine.Edges[0].Relabel
+	if len(r) != 2 || r[0].TargetLabel != "first" || r[0].Separator != "" || r[0].Replacement != "" || len(r[0].SourceLabels) != 2 ||
+		r[0].Action != relabel.Replace || r[1].Action != relabel.LabelDrop || r[1].Regex.String() != "second" {
+		t.Errorf("got %+v", r)
+	}
+	if d := c.Engine.Edges[1]; d.Kind != topology.Database || !strings.Contains(d.Edges, `{env="prod"}`) || !strings.Contains(d.Edges, ", ns,") {
+		t.Errorf("got %+v", d)
+	}
+}
+
 // One clear error each, with file, line, column and what to do.
 func TestConfigErrors(t *testing.T) {
 	f := func(text, want string, more ...string) {
@@ -98,12 +136,26 @@ func TestConfigErrors(t *testing.T) {
 	f("\nincidents:\n  setle: 1m\n", `foreshock.yml:3:3: unknown field "setle"; did you mean "settle"?`)
 	f("incidents:\n  mode: loud\n", `foreshock.yml:2:9: mode "loud": want shadow, ticket or page`)
 	f("incidents:\n  settle: 0s\n", `foreshock.yml:2:11: settle is 0s: it must be more than zero`)
-	f("incidents:\n  false_pages: 1 per 30d\n", `foreshock.yml:2:3: false_pages is not supported yet: harm decides about pages, whatever their number`)
+	f("incidents:\n  false_pages: often\n", `foreshock.yml:2:16: false_pages: false-alarm budget "often": not of the form "EVENTS per DURATION"; expected a number, "per" and a duration, such as "1 per 30d" or "3 per 1w"`)
 	f("remote_write:\n- url: http://x\n", `foreshock.yml:1:1: remote_write is not supported yet: remove the block; results are read through the API`)
 	f("global:\n  scrape_intervall: 5s\n", `foreshock.yml:2:3: unknown field "scrape_intervall"; did you mean "scrape_interval"?`)
 	f("identity: [service]\nscrape_configs:\n- job_name: a\n  scrape_intervall: 5s\n", `foreshock.yml:4:3: unknown field "scrape_intervall"; did you mean "scrape_interval"?`)
 	f("identity: []\n", `foreshock.yml:1:11: identity: no label: at least one must name a service`)
 	f("topology:\n  discover:\n  - edges: sum(rate(\n    caller: a\n    callee: b\n", `foreshock.yml:3:21: edges: PromQL: unclosed left parenthesis`)
+	discover := "topology:\n  discover:\n  - "
+	f(discover+"recipe: isto\n", `foreshock.yml:3:13: unknown recipe "isto"; did you mean "istio"?`)
+	f(discover+"recipe: mesh\n", `foreshock.yml:3:13: unknown recipe "mesh"; known are `+strings.Join(topology.Recipes(), ", "))
+	f(discover+"recipe: istio\n    edges: up\n", `foreshock.yml:4:12: edges: the recipe istio has its own queries: leave out one of the two`)
+	f(discover+"recipe: istio\n    calee: up\n", `foreshock.yml:4:5: unknown field "calee"; did you mean "callee"?`)
+	f(discover+"recipe: istio\n    match: env=prod\n", `foreshock.yml:4:12: match: "env=prod" is no list of label matchers such as env="prod": 1:6: parse error: unexpected identifier "prod" in label matching, expected string`)
+	f(discover+"recipe: istio\n    kind: databse\n", `foreshock.yml:4:11: unknown kind "databse"; did you mean "database"?`)
+	f(discover+"recipe: istio\n    caller_labels: {zone: a}\n", `foreshock.yml:4:27: caller_labels: "zone" is none of the identity labels before service, which caller gives: ["cluster" "namespace"]`)
+	f(discover+"edges: up\n    caller: a\n    callee: b\n    match: a=\"b\"\n", `foreshock.yml:6:12: match: only a recipe has it: write it into the query`)
+	f(discover+"recipe: istio\n    relabel: [{regex: '('}]\n", "foreshock.yml:4:23: relabel: regex: error parsing regexp: missing closing ): `^(?s:()$`")
+	f(discover+"recipe: istio\n    relabel: [{action: replce}]\n", `foreshock.yml:4:24: relabel: unknown relabel action "replce"`)
+	f("topology:\n  relabel: [{source_label: [a]}]\n", `foreshock.yml:2:14: unknown field "source_label"; did you mean "source_labels"?`)
+	f("topology:\n  relabel: [{source_labels: [a]}]\n", `foreshock.yml:2:13: relabel: relabel configuration for replace action requires 'target_label' value`)
+	f("topology:\n  files: [t.yml]\n", `t.yml:2:21: unknown kind "queu"; did you mean "queue"?`, "t.yml", "services:\n  - {name: a, kind: queu}\n")
 	f("topology:\n  files: [gone.yml]\n", `foreshock.yml:2:11: open gone.yml: no such file or directory`)
 	f("source: {}\n", `foreshock.yml:1:9: source: url is missing: give the address of a Prometheus-compatible server`)
 	f("source: {url: 'http://x'}\nscrape_configs:\n- job_name: a\n", `foreshock.yml:1:9: source and scrape_configs exclude each other: query a server or scrape targets`)

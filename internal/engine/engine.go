@@ -44,6 +44,8 @@ type Config struct {
 	Mode               incident.Mode
 	Interval           time.Duration // distance of two incident steps
 	Settle, Hold       time.Duration
+	FalsePages         incident.Rate // what may be sent for nothing; zero sets no bound
+	FalseTickets       incident.Rate
 	IgnoreAlerts       [][]*labels.Matcher // an alert that one of them matches is no evidence
 	ReadAlerts         bool                // the team's alerts are read as ALERTS from the source
 }
@@ -118,6 +120,7 @@ func New(o Options) (*Engine, error) {
 func (e *Engine) incidentOptions(c Config) incident.Options {
 	return incident.Options{
 		Mode: c.Mode, Interval: c.Interval, Settle: c.Settle, Hold: c.Hold, Wait: e.o.Wait,
+		FalsePages: c.FalsePages, FalseTickets: c.FalseTickets,
 		Labels: c.Identity.Labels,
 	}
 }

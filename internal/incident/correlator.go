@@ -29,6 +29,10 @@ type Options struct {
 	Settle   time.Duration // how long the first notification waits for the cause to become stable
 	Hold     time.Duration // how long after the last evidence an incident is over
 	Wait     time.Duration // further wait before opening: a replica's position × 15 s
+	// FalsePages and FalseTickets bound how often nobody should have been told,
+	// where at least seven days were watched. What the team's own alerts say is
+	// not counted.
+	FalsePages, FalseTickets Rate
 	// ChangeWindow is how long before the first departure a change may lie to
 	// be looked at; 0 means 30 minutes.
 	ChangeWindow time.Duration
@@ -53,6 +57,9 @@ type Correlator struct {
 	open    []*thread        // forming and open, oldest first
 	changes []change.Change
 	refused int
+
+	began          time.Time // the first step
+	pages, tickets budget
 }
 
 // thread is an incident with what is needed to carry it on.
@@ -61,11 +68,12 @@ type thread struct {
 	keys     map[seriesKey]bool // series that are or were part of it
 	alerts   map[string]Alert   // alerts that are or were part of it
 	services map[topology.Service]bool
-	merged   bool      // into another one
-	wants    Severity  // what the evidence asks for now
-	asked    time.Time // when the evidence last asked for what was sent
-	since    time.Time // since when it has asked for at least a ticket
-	sincePg  time.Time // since when it has asked for a page
+	peaks    map[Severity]float64 // largest score while it asked for that
+	merged   bool                 // into another one
+	wants    Severity             // what the evidence asks for now
+	asked    time.Time            // when the evidence last asked for what was sent
+	since    time.Time            // since when it has asked for at least a ticket
+	sincePg  time.Time            // since when it has asked for a page
 }
 
 // New makes a correlator.
@@ -95,7 +103,10 @@ func New(o Options) (*Correlator, error) {
 	if o.Labels == nil {
 		o.Labels = func(s topology.Service) map[string]string { return map[string]string{"service": string(s)} }
 	}
-	return &Correlator{o: o, tracks: newTracks(), alerts: map[string]Alert{}}, nil
+	return &Correlator{
+		o: o, tracks: newTracks(), alerts: map[string]Alert{},
+		pages: budget{rate: o.FalsePages, base: 1}, tickets: budget{rate: o.FalseTickets, base: ticketScore},
+	}, nil
 }
 
 // Refused returns how many incidents were not formed because MaxOpen was reached.
@@ -115,6 +126,9 @@ func (c *Correlator) Opening(now time.Time) bool {
 // Step takes in what was observed by now and returns what follows. Calls must
 // have ascending times.
 func (c *Correlator) Step(now time.Time, in Input) Output {
+	if c.began.IsZero() {
+		c.began = now
+	}
 	c.observe(now, in)
 	c.gather(now, in.Graph)
 	var out Output
@@ -122,13 +136,15 @@ func (c *Correlator) Step(now time.Time, in Input) Output {
 	for _, t := range c.open {
 		c.judge(now, t, in)
 		if t.State == Forming && t.Last.Add(c.o.Hold).Before(now) {
-			c.drop(t) // never asked for anything
+			c.spend(now, t)
+			c.drop(t) // never asked for anything that could be sent
 			continue
 		}
 		c.resolve(now, t, in)
 		if t.State != Resolved {
 			kept = append(kept, t)
 		} else {
+			c.spend(now, t)
 			out.Holds = append(out.Holds, c.releases(t)...)
 			c.drop(t)
 		}
@@ -279,6 +295,7 @@ func (c *Correlator) ensure(t *thread, onset time.Time) *thread {
 	t = &thread{
 		Incident: Incident{State: Forming, Onset: onset},
 		keys:     map[seriesKey]bool{}, alerts: map[string]Alert{}, services: map[topology.Service]bool{},
+		peaks: map[Severity]float64{},
 	}
 	c.open = append(c.open, t)
 	return t
@@ -293,6 +310,9 @@ func (t *thread) absorb(o *thread) {
 	maps.Copy(t.keys, o.keys)
 	maps.Copy(t.alerts, o.alerts)
 	maps.Copy(t.services, o.services)
+	for severity, score := range o.peaks {
+		t.peaks[severity] = max(t.peaks[severity], score)
+	}
 	t.Last, t.asked = later(t.Last, o.Last), later(t.asked, o.asked)
 }
 
@@ -336,6 +356,15 @@ const (
 	WhyFalse    = "marked as false"
 	WhyClosed   = "closed by an operator"
 )
+
+// spend counts what an incident that ended asked for.
+func (c *Correlator) spend(now time.Time, t *thread) {
+	if t.merged {
+		return
+	}
+	c.pages.add(now, t.peaks[Page])
+	c.tickets.add(now, max(t.peaks[Ticket], t.peaks[Page]))
+}
 
 // drop forgets the anomalies of an incident that ended. One that still runs
 // (new level, closed, hurting nobody any more) was accepted. Those of an

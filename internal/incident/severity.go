@@ -32,7 +32,9 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 	}
 	// Only what lasts decides: a single bad sample must not outlive itself.
 	current := c.evidenceOf(t, func(a *Anomaly) bool { return a.End.IsZero() }, c.alerts)
-	t.wants, t.Harm = c.severity(current, in.Graph)
+	asks := c.severity(current, in.Graph)
+	t.Harm = asks.harm
+	t.wants = c.affordable(now, t, asks)
 	if t.wants == None {
 		t.since = time.Time{}
 	} else if t.since.IsZero() {
@@ -137,18 +139,47 @@ func compareAnomalies(a, b *Anomaly) int {
 		cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Series, b.Series))
 }
 
+// claim is what evidence asks for.
+type claim struct {
+	severity Severity
+	harm     []string
+	score    float64 // sum over distinct signals of services, of the largest each
+	known    bool    // an alert of the team's own says so
+}
+
+// affordable is what of a claim the budgets let through. What the team's own
+// alerts say bypasses them, and so does what was sent already.
+func (c *Correlator) affordable(now time.Time, t *thread, asks claim) Severity {
+	if asks.severity == None {
+		return None
+	}
+	if !asks.known {
+		t.peaks[asks.severity] = max(t.peaks[asks.severity], asks.score)
+	}
+	if asks.known || t.State == Open && (t.Severity == Page || asks.severity == Ticket) {
+		return asks.severity
+	}
+	if asks.severity == Page && asks.score >= c.pages.least(now, c.began) {
+		return Page
+	}
+	if t.State == Open || asks.score >= c.tickets.least(now, c.began) {
+		return Ticket
+	}
+	return None
+}
+
 // severity: harm asks for a page, corroboration for a ticket. Harm that only a
 // reading with a doubt shows needs a second signal or service beside it.
-func (c *Correlator) severity(ev []*evidence, g *topology.Graph) (Severity, []string) {
+func (c *Correlator) severity(ev []*evidence, g *topology.Graph) claim {
 	var harm []string
-	sure := false
+	sure, known := false, false
 	signals := map[string]float64{} // best score by service and signal
 	allUnsure := true
 	for _, e := range ev {
 		for _, a := range e.alerts {
 			if a.harmful() {
 				harm = append(harm, fmt.Sprintf("alert %s fires on %s", a.Name, name(e.service)))
-				sure = true
+				sure, known = true, true
 			}
 		}
 		node, _ := g.Node(e.service)
@@ -167,16 +198,17 @@ func (c *Correlator) severity(ev []*evidence, g *topology.Graph) (Severity, []st
 	for _, k := range slices.Sorted(maps.Keys(signals)) {
 		sum += signals[k]
 	}
+	out := claim{harm: harm, score: sum, known: known}
 	switch {
 	case len(harm) > 0 && (sure || len(signals) > 1):
+		out.severity = Page
 		if c.o.Mode == ModeTicket {
-			return Ticket, harm
+			out.severity = Ticket
 		}
-		return Page, harm
 	case sum >= ticketScore && !allUnsure, sum >= unsureTicketScore && len(signals) > 1:
-		return Ticket, harm
+		out.severity = Ticket
 	}
-	return None, harm
+	return out
 }
 
 // harmful reports whether the team itself says that the alert is worth waking

@@ -45,7 +45,7 @@ func (c *Correlator) Restore(now time.Time, incidents []*Incident) {
 		if t == nil {
 			t = &thread{
 				Incident: *old, keys: map[seriesKey]bool{}, alerts: map[string]Alert{},
-				services: map[topology.Service]bool{},
+				services: map[topology.Service]bool{}, peaks: map[Severity]float64{},
 			}
 			c.open = append(c.open, t)
 		}
@@ -105,5 +105,6 @@ func (c *Correlator) Configure(o Options) error {
 		return err
 	}
 	c.o = fresh.o
+	c.pages.rate, c.tickets.rate = c.o.FalsePages, c.o.FalseTickets
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
 	"github.com/prometheus/prometheus/promql"
 )
 
@@ -31,20 +32,35 @@ type Options struct {
 }
 
 // Discovery is a query whose result is edges: one series per caller and
-// callee, its value calls per second.
+// callee, its value calls per second. [Recipe] makes them for known telemetry.
 type Discovery struct {
 	Edges string // the PromQL expression
 	// Caller and Callee are the labels that hold the service's own name (the
 	// last identity label) of either end. The other identity labels are taken
-	// from the series itself, for both ends.
+	// from the series itself, for both ends, unless CallerLabels or CalleeLabels
+	// name others.
 	Caller, Callee string
+	// CallerLabels and CalleeLabels say, by identity label, which labels of the
+	// series hold it at that end: the first that is neither empty nor "unknown"
+	// counts, none of an empty list. For the last identity label they are what is
+	// tried after Caller and Callee.
+	CallerLabels, CalleeLabels map[string][]string
+	// Relabel is applied to the labels of either end before its identity is taken:
+	// those of the series, with the identity labels of this end, and [EndLabel]. An
+	// end that it drops drops the edge. The configurations must be valid.
+	Relabel []*relabel.Config
+	// Kind is what the callees are, unless relabelling sets [KindLabel].
+	Kind Kind
+	// Presence says that the values are no calls per second: above 0 there is an
+	// edge, whose rate is not known.
+	Presence bool
 }
 
 // Stats counts what a [Topology] has and what it did not take.
 type Stats struct {
 	Declared   int    // declared edges
 	Discovered int    // discovered edges that are remembered
-	Dropped    uint64 // series without one of the two labels, or whose value is no rate above 0
+	Dropped    uint64 // series without one of the two labels, dropped by relabelling, or whose value is no rate above 0
 	SelfEdges  uint64 // series of a service that calls itself
 	Refused    uint64 // new edges that were not taken since there are too many
 }
@@ -112,19 +128,23 @@ func (t *Topology) Discover(now time.Time, d Discovery, v promql.Vector) error {
 	if d.Caller == "" || d.Callee == "" {
 		return errors.New("topology: discovery names no caller or no callee label")
 	}
+	r := read(t.o.Identity, d, v) // relabelling takes its time, in which At is not to wait
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	rates, named := t.read(d, v)
+	t.stats.Dropped += r.dropped
+	t.stats.SelfEdges += r.self
 	t.snapshot = nil
 	maps.DeleteFunc(t.found, func(_ [2]Service, e Edge) bool { return now.Sub(e.Seen) > t.o.TTL })
 	refused := 0
-	for _, k := range slices.SortedFunc(maps.Keys(rates), func(a, b [2]Service) int { return slices.Compare(a[:], b[:]) }) {
+	for _, k := range slices.SortedFunc(maps.Keys(r.found), func(a, b [2]Service) int { return slices.Compare(a[:], b[:]) }) {
 		old, ok := t.found[k]
 		if !ok && len(t.found)+len(t.o.Declared.Edges) >= t.o.MaxEdges {
 			refused++
 			continue
 		}
-		t.found[k] = mergeEdges(old, Edge{Caller: k[0], Callee: k[1], Rate: rates[k], Seen: now})
+		e := r.found[k]
+		e.Seen = now
+		t.found[k] = mergeEdges(old, e)
 	}
 	t.stats.Refused += uint64(refused)
 	first := refused > 0 && !t.full
@@ -133,48 +153,61 @@ func (t *Topology) Discover(now time.Time, d Discovery, v promql.Vector) error {
 	case first:
 		return fmt.Errorf("topology: %d edges of %s were refused: no more than %d are kept: aggregate further, or select fewer services",
 			refused, d.Edges, t.o.MaxEdges)
-	case len(v) > 0 && named == 0:
+	case len(v) > 0 && r.named == 0:
 		return fmt.Errorf("topology: none of the %d series of %s has both labels %q and %q: keep them with sum by (%s, %s) (…)",
 			len(v), d.Edges, d.Caller, d.Callee, d.Caller, d.Callee)
 	}
 	return nil
 }
 
-// read returns the rate of each edge in the result, and how many series named
-// both ends.
-func (t *Topology) read(d Discovery, v promql.Vector) (rates map[[2]Service]float64, named int) {
-	last := t.o.Identity.Last()
-	rates = make(map[[2]Service]float64, len(v))
-	of := func(s promql.Sample, label string) Service {
-		return t.o.Identity.Of(func(name string) string {
-			if name == last {
-				name = label
-			}
-			return s.Metric.Get(name)
-		})
-	}
+// reading is what a result of a discovery holds.
+type reading struct {
+	found         map[[2]Service]Edge
+	named         int    // series with both ends
+	dropped, self uint64 // see [Stats]
+}
+
+// read finds the edges of a result.
+func read(id Identity, d Discovery, v promql.Vector) reading {
+	r := reading{found: make(map[[2]Service]Edge, len(v))}
+	from, to := d.ends(id)
 	// Floating-point sums depend on their order, so it is made the same always.
 	v = slices.Clone(v)
 	slices.SortStableFunc(v, func(a, b promql.Sample) int {
 		return cmp.Or(labels.Compare(a.Metric, b.Metric), cmp.Compare(a.F, b.F))
 	})
 	for _, s := range v {
-		caller, callee := of(s, d.Caller), of(s, d.Callee)
-		if caller == "" || callee == "" {
-			t.stats.Dropped++
+		caller, _, keep := from.of(s.Metric)
+		callee, kind, keepCallee := to.of(s.Metric)
+		if !keep || !keepCallee {
+			r.named++ // the labels are there, and this series is not wanted
+			r.dropped++
 			continue
 		}
-		named++
+		if caller == "" || callee == "" {
+			r.dropped++
+			continue
+		}
+		r.named++
 		switch {
 		case caller == callee:
-			t.stats.SelfEdges++
+			r.self++
 		case s.H != nil || !(s.F > 0) || math.IsInf(s.F, 0):
-			t.stats.Dropped++
+			r.dropped++
 		default:
-			rates[[2]Service{caller, callee}] += s.F
+			k := [2]Service{caller, callee}
+			e, ok := r.found[k]
+			if !ok {
+				e = Edge{Caller: caller, Callee: callee}
+			}
+			if !d.Presence {
+				e.Rate += s.F
+			}
+			e.Kind = firstKind(e.Kind, kind)
+			r.found[k] = e
 		}
 	}
-	return rates, named
+	return r
 }
 
 // At returns the graph at a time: the declared edges, and those discovered no

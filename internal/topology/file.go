@@ -26,13 +26,16 @@ type Declared struct {
 }
 
 // Merge returns what either says. Of a service that both describe, any flag
-// counts, and owner and runbook are d's where d has them.
+// counts, and kind, owner and runbook are d's where d has them.
 func (d Declared) Merge(other Declared) Declared {
 	nodes := make(map[Service]Node, len(d.Nodes)+len(other.Nodes))
 	for _, n := range slices.Concat(d.Nodes, other.Nodes) {
 		old, ok := nodes[n.Service]
 		if ok {
 			merged := mergeNodes(old, n)
+			if old.Kind != "" {
+				merged.Kind = old.Kind
+			}
 			if old.Owner != "" {
 				merged.Owner = old.Owner
 			}
@@ -58,13 +61,14 @@ func (d Declared) Merge(other Declared) Declared {
 // entry is one service of a topology file, without its identity labels.
 type entry struct {
 	Calls    []yaml.Node `yaml:"calls"`
+	Kind     string      `yaml:"kind"`
 	Entry    *bool       `yaml:"entry"`
 	Critical bool        `yaml:"critical"`
 	Owner    string      `yaml:"owner"`
 	Runbook  string      `yaml:"runbook"`
 }
 
-var entryFields = []string{"calls", "entry", "critical", "owner", "runbook"}
+var entryFields = []string{"calls", "kind", "entry", "critical", "owner", "runbook"}
 
 // ParseFile reads a topology file:
 //
@@ -72,6 +76,7 @@ var entryFields = []string{"calls", "entry", "critical", "owner", "runbook"}
 //	  - name: checkout              # the last identity label
 //	    namespace: shop             # the others, where there are any
 //	    calls: [payments, {name: db, namespace: data}]
+//	    kind: service               # or database, queue, cache, node, zone, external
 //	    entry: true
 //	    critical: true
 //	    owner: team-checkout
@@ -149,7 +154,12 @@ func (r *reader) service(n *yaml.Node) {
 		_, at := yamlfile.Lookup(rest, "runbook")
 		r.fail(at, "runbook: %v", err)
 	}
-	node := Node{Service: s, Critical: e.Critical, Owner: e.Owner, Runbook: e.Runbook, Declared: true}
+	kind, err := ParseKind(e.Kind)
+	if err != nil {
+		_, at := yamlfile.Lookup(rest, "kind")
+		r.fail(at, "%v", err)
+	}
+	node := Node{Service: s, Kind: kind, Critical: e.Critical, Owner: e.Owner, Runbook: e.Runbook, Declared: true}
 	if e.Entry != nil {
 		node.Entry, node.Internal = *e.Entry, !*e.Entry
 	}

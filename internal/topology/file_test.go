@@ -22,6 +22,7 @@ const example = `services:
   - {name: cron, calls: [db], entry: false}
   - {name: 42, calls: []}
   - {name: "PetStatus/prod", calls: ~}
+  - {name: db, namespace: data, kind: database}
 `
 
 func TestParseFile(t *testing.T) {
@@ -41,6 +42,9 @@ func TestParseFile(t *testing.T) {
 	}
 	if n, _ := g.Node("shop/checkout"); !n.Critical || g.IsEntry("cron") {
 		t.Errorf("checkout: got %+v; cron is an entry: %v", n, g.IsEntry("cron"))
+	}
+	if got := kinds(g); got != "data/db=database" {
+		t.Errorf("kinds: got %s", got)
 	}
 	for _, empty := range []string{"", "# nothing\n", "services: []\n", "services:\n"} {
 		if d, err := ParseFile("t.yml", []byte(empty), Identity{}); err != nil || len(d.Nodes) > 0 {
@@ -76,6 +80,7 @@ func TestParseFileErrors(t *testing.T) {
 		{"services:\n  - name: a\n    name: b\n", "has a value already", 3},
 		{"services:\n  - name: a\n    service: b\n", "has a value already", 3},
 		{"services:\n  - name: a\n    owner: b\n    owner: c\n", "", 4},
+		{"services:\n  - name: a\n    kind: db\n", `unknown kind "db"`, 3},
 		{"services:\n  - name: [a]\n", "", 2},
 		{"services:\n  - name: a\n    runbook: 'javascript:alert(1)'\n", "no http or https URL", 3},
 		{"services:\n  - a\n", "want a mapping", 2},

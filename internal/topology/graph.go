@@ -16,12 +16,15 @@ type Graph struct {
 	callees [][]Edge // by caller, sorted by callee
 	callers [][]Edge // by callee, sorted by caller
 	edges   []Edge   // sorted by caller, callee
+	entries []bool   // by service
 }
 
 // NewGraph makes a graph. Services that only edges name are added; edges of a
 // service to itself and edges without an end are left out. What is given of one
 // service, or of one edge, several times is merged: any flag counts, of rates
-// the newest. The order of nodes and edges does not matter.
+// the newest. A service whose kind no node says is of the kind that the edges to
+// it say; an external one is not that when it is known to call others. The order
+// of nodes and edges does not matter.
 func NewGraph(nodes []Node, edges []Edge) *Graph {
 	by := make(map[Service]Node, len(nodes))
 	for _, n := range nodes {
@@ -64,7 +67,45 @@ func NewGraph(nodes []Node, edges []Edge) *Graph {
 		g.callees[from] = append(g.callees[from], e)
 		g.callers[to] = append(g.callers[to], e)
 	}
+	for i := range g.nodes {
+		g.nodes[i].Kind = g.kind(i)
+	}
+	g.entries = make([]bool, len(g.names))
+	for i := range g.entries {
+		g.entries[i] = g.entry(i)
+	}
 	return g
+}
+
+// kind is what a service is: as its node says, or else as the edges to it say.
+func (g *Graph) kind(i int) Kind {
+	kind := g.nodes[i].Kind
+	if kind != "" {
+		return kind
+	}
+	for _, e := range g.callers[i] {
+		kind = firstKind(kind, e.Kind)
+	}
+	if kind == External && len(g.callees[i]) > 0 {
+		return "" // its own calls are seen, so it is observed
+	}
+	return kind
+}
+
+// entry says of a service, once all kinds are known, whether its users are people.
+func (g *Graph) entry(i int) bool {
+	n := g.nodes[i]
+	if n.Entry || n.Internal || !n.Kind.calls() || len(g.callers[i]) > 0 {
+		return n.Entry
+	}
+	// Who only reads from a queue has no users at all, so an edge to one says nothing.
+	return slices.ContainsFunc(g.callees[i], func(e Edge) bool { return !g.runsOn(e) && g.nodes[g.index[e.Callee]].Kind != Queue })
+}
+
+// runsOn reports whether an edge is no call, but says where the caller runs.
+func (g *Graph) runsOn(e Edge) bool {
+	kind := g.nodes[g.index[e.Callee]].Kind
+	return kind == Machine || kind == Zone
 }
 
 func compareEdges(a, b Edge) int {
@@ -77,6 +118,7 @@ func mergeNodes(a, b Node) Node {
 	return Node{
 		Service: a.Service, Entry: a.Entry || b.Entry, Internal: a.Internal || b.Internal, Critical: a.Critical || b.Critical,
 		Owner: either(a.Owner, b.Owner), Runbook: either(a.Runbook, b.Runbook), Declared: a.Declared || b.Declared,
+		Kind: firstKind(a.Kind, b.Kind),
 	}
 }
 
@@ -95,6 +137,7 @@ func mergeEdges(a, b Edge) Edge {
 		out = b
 	case c == 0:
 		out.Rate = max(a.Rate, b.Rate)
+		out.Kind = firstKind(a.Kind, b.Kind)
 	}
 	out.Declared = a.Declared || b.Declared
 	return out
@@ -174,12 +217,9 @@ func (g *Graph) calls(caller, callee Service) bool {
 }
 
 // IsEntry reports whether the users of s are people: it is declared so, or it
-// has known callees and no known callers and is not declared as internal.
+// has known callees (queues, and nodes and zones that it runs on, do not count) and
+// no known callers, is not declared as internal and is a service by its kind.
 func (g *Graph) IsEntry(s Service) bool {
 	i, ok := g.at(s)
-	if !ok {
-		return false
-	}
-	n := g.nodes[i]
-	return n.Entry || !n.Internal && len(g.callees[i]) > 0 && len(g.callers[i]) == 0
+	return ok && g.entries[i]
 }

@@ -3,7 +3,9 @@
 //
 // A service is named by the identity labels ([Identity]). [ParseFile] reads
 // what a team declares, [Topology] merges it with what queries discover, and
-// [Topology.At] gives the [Graph] of a time, which never changes.
+// [Topology.At] gives the [Graph] of a time, which never changes. [Recipe]
+// makes the queries for telemetry that is known by name, and [Graph.Gaps] says
+// what a graph does not know.
 package topology
 
 import "time"
@@ -18,6 +20,7 @@ type Edge struct {
 	Rate           float64   // calls per second when last discovered; 0 when only declared
 	Declared       bool      // stands in a topology file
 	Seen           time.Time // when discovered last; zero when only declared
+	Kind           Kind      // what the callee is, as it was discovered; "" when that is not told
 }
 
 // Node is what is known of a service beside its edges.
@@ -29,4 +32,7 @@ type Node struct {
 	Owner    string
 	Runbook  string // URL
 	Declared bool   // stands in a topology file, with calls of its own or as a callee
+	// Kind is what a file says, or else what the edges to the service say; "" when
+	// nothing does, which counts as a service.
+	Kind Kind
 }
