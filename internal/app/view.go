@@ -39,6 +39,7 @@ func (s *server) handler() (http.Handler, error) {
 		return change.Decode(r, s.engine.Identity(), time.Now())
 	}
 	o.AddChange = func(_ context.Context, c change.Change) error { return s.engine.Changes().Add(c) }
+	o.Act = s.engine.Act
 	if s.remote == nil {
 		o.Targets = s.targets
 	}

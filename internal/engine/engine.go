@@ -76,6 +76,7 @@ type Engine struct {
 	log     *slog.Logger
 
 	inbox inbox // evaluations that arrived since the last tick
+	acts  acts  // of operators since the last tick
 	rules atomic.Pointer[rules.Manager]
 	shown atomic.Pointer[shown]
 

@@ -46,6 +46,34 @@ func (b *inbox) take() []rules.Evaluation {
 	return out
 }
 
+// acts are what operators did since the last tick.
+type acts struct {
+	mu   sync.Mutex
+	list []incident.Act
+}
+
+// maxActs bounds what waits for a tick.
+const maxActs = 1000
+
+func (a *acts) put(act incident.Act) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.list) < maxActs {
+		a.list = append(a.list, act)
+	}
+}
+
+func (a *acts) take() []incident.Act {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := a.list
+	a.list = nil
+	return out
+}
+
+// Act takes in what an operator did with an incident; the next tick heeds it.
+func (e *Engine) Act(act incident.Act) { e.acts.put(act) }
+
 // Eval evaluates one group at ts.
 func (e *Engine) Eval(ctx context.Context, g *rules.Group, ts time.Time) {
 	e.Rules().Eval(ctx, g, ts)
@@ -91,6 +119,7 @@ func (e *Engine) input(ctx context.Context, now time.Time) incident.Input {
 	e.discover(ctx, now)
 	in := incident.Input{
 		Alerts: e.alerts(ctx, now),
+		Acts:   e.acts.take(),
 		// A change is looked at for a day; the correlator forgets older ones itself.
 		Changes: e.o.Changes.Since(now.Add(-24 * time.Hour)),
 		Graph:   e.topology.At(now),

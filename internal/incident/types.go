@@ -64,6 +64,10 @@ type Act struct {
 	Time     time.Time
 }
 
+// ActKinds are what an operator can do with an open incident: accept the
+// present level as normal, mark the incident as false, or close it.
+func ActKinds() []string { return []string{"accept", "false", "close"} }
+
 // Input is all that a step sees.
 type Input struct {
 	Readings []Reading // each series' newest verdict that arrived since the last step

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/foreshock/foreshock/internal/change"
@@ -243,21 +245,57 @@ func (s *server) apiChanges(w http.ResponseWriter, r *http.Request) {
 	s.respond(w, map[string]any{"changes": list})
 }
 
+// refused answers to whoever may not change anything here, and says so.
+func (s *server) refused(w http.ResponseWriter, r *http.Request, what string) bool {
+	if s.ChangesToken == "" {
+		s.respondErrorCode(w, http.StatusForbidden, errorUnavailable,
+			fmt.Errorf("%s is off: start with --web.changes-token-file=FILE and send the token in that file as `Authorization: Bearer TOKEN`", what))
+		return true
+	}
+	if !authorized(r, s.ChangesToken) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="changes"`)
+		s.respondErrorCode(w, http.StatusUnauthorized, errorBadData,
+			errors.New("wrong or missing token: send the one of --web.changes-token-file as `Authorization: Bearer TOKEN`"))
+		return true
+	}
+	return false
+}
+
+// apiAct takes what an operator does with an open incident: accept the present
+// level as normal, mark it as false, or close it.
+func (s *server) apiAct(w http.ResponseWriter, r *http.Request) {
+	kind := r.PathValue("act")
+	if !slices.Contains(incident.ActKinds(), kind) {
+		s.respondError(w, errorNotFound, fmt.Errorf("there is no act %q: POST to …/%s", kind, strings.Join(incident.ActKinds(), ", …/")))
+		return
+	}
+	if s.Act == nil {
+		s.respondErrorCode(w, http.StatusForbidden, errorUnavailable, errors.New("this server takes no acts"))
+		return
+	}
+	if s.refused(w, r, "acting on incidents") {
+		return
+	}
+	inc := s.find(r.PathValue("id"))
+	if inc == nil {
+		s.respondError(w, errorNotFound, errUnknownIncident(r.PathValue("id")))
+		return
+	}
+	if inc.State != incident.Open {
+		s.respondErrorCode(w, http.StatusConflict, errorBadData, fmt.Errorf("incident %s is %s: only an open one can be accepted, marked as false or closed", inc.ID, inc.State))
+		return
+	}
+	s.Act(incident.Act{Incident: inc.ID, Kind: kind, Time: s.Now()})
+	s.respond(w, map[string]string{"id": inc.ID, "act": kind})
+}
+
 // apiAddChange takes one change from whoever knows the token.
 func (s *server) apiAddChange(w http.ResponseWriter, r *http.Request) {
 	if s.AddChange == nil {
 		s.respondErrorCode(w, http.StatusForbidden, errorUnavailable, errors.New("this server takes no changes"))
 		return
 	}
-	if s.ChangesToken == "" {
-		s.respondErrorCode(w, http.StatusForbidden, errorUnavailable,
-			errors.New("posting changes is off: start with --web.changes-token-file=FILE and send the token in that file as `Authorization: Bearer TOKEN`"))
-		return
-	}
-	if !authorized(r, s.ChangesToken) {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="changes"`)
-		s.respondErrorCode(w, http.StatusUnauthorized, errorBadData,
-			errors.New("wrong or missing token: send the one of --web.changes-token-file as `Authorization: Bearer TOKEN`"))
+	if s.refused(w, r, "posting changes") {
 		return
 	}
 	c, err := s.DecodeChange(r.Body)

@@ -52,6 +52,7 @@ func (s *server) table() []route {
 
 		{"/api/v1/incidents", "/api/v1/incidents", get(s.apiIncidents)},
 		{"/api/v1/incidents/{id}", "/api/v1/incidents/:id", get(s.apiIncident)},
+		{"/api/v1/incidents/{id}/{act}", "/api/v1/incidents/:id/:act", map[string]http.HandlerFunc{http.MethodPost: s.apiAct}},
 		{"/api/v1/anomalies", "/api/v1/anomalies", get(s.apiAnomalies)},
 		{"/api/v1/topology", "/api/v1/topology", get(s.apiTopology)},
 		{"/api/v1/changes", "/api/v1/changes", map[string]http.HandlerFunc{

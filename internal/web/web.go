@@ -45,7 +45,9 @@ type Options struct {
 	// DecodeChange reads one posted change, AddChange keeps it. Both or none.
 	DecodeChange func(io.Reader) (change.Change, error)
 	AddChange    func(context.Context, change.Change) error
-	// ChangesToken is asked of who posts changes, as bearer token. Empty: posting is refused.
+	// Act takes what an operator does with an open incident; nil: refused.
+	Act func(incident.Act)
+	// ChangesToken is asked of who posts changes or acts, as bearer token. Empty: both are refused.
 	ChangesToken string
 	// Rules returns the groups in the order of their files; nil: none.
 	Rules func() []RuleGroup
