@@ -5,7 +5,7 @@ GO       ?= go
 LINT      = $(GO) tool -modfile=tools/lint/go.mod
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: build test unit e2e browser lint fmt bench bench-backtest evaluate-incidents fuzz demo tools chromium clean
+.PHONY: build test unit e2e browser lint fmt bench bench-backtest evaluate-incidents budgets fuzz demo tools chromium clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/foreshock ./cmd/foreshock
@@ -31,9 +31,9 @@ browser: chromium
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants: $$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/
+	$(GO) vet -tags 'e2e browser slow' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/
 	$(LINT) staticcheck ./...
-	$(LINT) staticcheck -tags 'e2e browser' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/
+	$(LINT) staticcheck -tags 'e2e browser slow' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./detectors/... ./rules/... ./internal/incident/...
@@ -47,6 +47,11 @@ bench-backtest:
 evaluate-incidents: build
 	@[ -n "$(DATA)" ] || { echo "DATA is missing: the folder with incidents/"; exit 2; }
 	examples/cases/evaluate.sh bin/foreshock "$(DATA)" $(OUT)
+
+# Thirty simulated days of 5,000 series in which nothing happens: how often is
+# somebody told all the same? Takes minutes.
+budgets:
+	$(GO) test -tags slow -run BudgetsAtScale -v ./internal/backtest
 
 # A short run of every fuzz target.
 FUZZTIME ?= 10s
