@@ -24,24 +24,16 @@ func (c Case) changedBefore(e *evidence) *change.Change {
 
 // rank brings causes, effects, changes and anomalies of an incident up to date.
 func (c *Correlator) rank(now time.Time, t *thread, in Input) {
-	// What departed long before the rest is old trouble of its own.
-	oldest := t.since.Add(-c.o.ChangeWindow)
-	if t.State == Open {
-		oldest = t.Onset.Add(-2 * c.o.Interval)
-	}
-	ev := c.evidenceOf(t, func(a *Anomaly) bool { return !a.Onset.Before(oldest) }, nil)
-	if len(ev) == 0 {
-		ev = c.evidenceOf(t, func(*Anomaly) bool { return true }, nil)
-	}
+	ev, begin := c.fresh(t)
 	if len(ev) == 0 {
 		return
 	}
 	if t.State == Forming {
-		t.Onset = ev[0].onset
+		t.Onset = begin
 	}
-	k := Case{evidence: ev, graph: in.Graph, slack: 2 * c.o.Interval}
+	k := Case{evidence: ev, graph: in.Graph, slack: 2 * c.o.Interval, watched: c.tracks.watched}
 	for _, ch := range c.changes {
-		if !ch.Time.Before(t.Onset.Add(-c.o.ChangeWindow)) && !ch.Time.After(later(t.Opened, now)) {
+		if !ch.Time.Before(begin.Add(-c.o.ChangeWindow)) && !ch.Time.After(later(t.Opened, now)) {
 			k.changes = append(k.changes, ch)
 		}
 	}
@@ -58,13 +50,14 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 			continue
 		}
 		t.Effects = append(t.Effects, Effect{
-			Service: e.service, Onset: e.onset, Offset: e.onset.Sub(t.Onset), What: e.describe(),
+			Service: e.service, Onset: e.onset, Offset: e.onset.Sub(begin), What: e.describe(),
+			Suffers: e.find(symptom) != nil || len(e.alerts) > 0,
 		})
 	}
 	slices.Sort(t.Services)
 	slices.SortFunc(t.Anomalies, func(a, b Anomaly) int { return compareAnomalies(&a, &b) })
 	t.NotPaged = k.notPaged(t)
-	t.Changes = k.attribute(t)
+	t.Changes = k.attribute(t, begin)
 	t.Blind = nil
 	for _, b := range in.Blind {
 		if b.Reason == "failed" {
@@ -73,6 +66,51 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 	}
 	slices.Sort(t.Blind)
 	t.Blind = slices.Compact(t.Blind)
+}
+
+// fresh is the evidence that an incident is ranked by, and when it began. What
+// departed long before the rest is old trouble of its own: before the claim was
+// first made, and, when a ticket becomes a page, before users began to suffer.
+func (c *Correlator) fresh(t *thread) ([]*evidence, time.Time) {
+	if t.Severity == Ticket && t.wants == Page && t.focus.IsZero() {
+		t.focus = t.sincePg.Add(-c.o.ChangeWindow)
+		recent := c.evidenceOf(t, func(a *Anomaly) bool { return !a.Onset.Before(t.focus) }, nil)
+		if len(recent) < 2 { // only who suffers: what was there before explains it
+			t.focus = t.Onset.Add(-2 * c.o.Interval)
+		}
+	}
+	oldest := t.since.Add(-c.o.ChangeWindow)
+	switch {
+	case !t.focus.IsZero():
+		oldest = t.focus
+	case t.State == Open:
+		oldest = t.Onset.Add(-2 * c.o.Interval)
+	}
+	ev := c.evidenceOf(t, func(a *Anomaly) bool { return !a.Onset.Before(oldest) }, nil)
+	if len(ev) == 0 {
+		ev = c.evidenceOf(t, func(*Anomaly) bool { return true }, nil)
+	}
+	if len(ev) == 0 {
+		return nil, time.Time{}
+	}
+	if !t.focus.IsZero() {
+		c.remember(t, ev)
+	}
+	return ev, ev[0].onset
+}
+
+// remember adds to services that suffer now what fills up in them since long
+// ago and is not over: the disk, the pool, the memory that is at its end.
+func (c *Correlator) remember(t *thread, ev []*evidence) {
+	old := c.evidenceOf(t, func(a *Anomaly) bool { return internal(a) && a.End.IsZero() && a.Onset.Before(t.focus) }, map[string]Alert{})
+	for _, e := range ev {
+		for _, o := range old {
+			if o.service == e.service && e.find(symptom) != nil {
+				e.anomalies = append(o.anomalies, e.anomalies...)
+				e.score = max(e.score, o.score)
+			}
+		}
+	}
 }
 
 // Below this share of the blame the cause counts as not known.
@@ -119,7 +157,7 @@ func (c Case) outside(e *evidence) bool {
 }
 
 // attribute says of each change near the onset whether it is suspected, and why.
-func (c Case) attribute(t *thread) []Attribution {
+func (c Case) attribute(t *thread, begin time.Time) []Attribution {
 	var out []Attribution
 	cause := topology.Service("")
 	if t.Known {
@@ -131,12 +169,17 @@ func (c Case) attribute(t *thread) []Attribution {
 		switch {
 		case i < 0:
 			a.Reason = fmt.Sprintf("acquitted: %s itself did not move", name(ch.Service))
-		case ch.Time.After(c.evidence[i].onset.Add(c.slack)) || ch.Time.After(t.Onset.Add(c.slack)) && ch.Service != cause:
-			a.Reason = fmt.Sprintf("acquitted: it came %s after the first departure", round(ch.Time.Sub(t.Onset)))
+		case ch.Time.After(c.evidence[i].onset.Add(c.slack)) || ch.Time.After(begin.Add(c.slack)) && ch.Service != cause:
+			a.Reason = fmt.Sprintf("acquitted: it came %s after the first departure", round(ch.Time.Sub(begin)))
 		case ch.Service == cause && c.outside(c.evidence[i]):
 			a.Reason = fmt.Sprintf("acquitted: what rose first at %s is the traffic from outside", name(ch.Service))
 		case (ch.Service == cause || cause == "") && c.evidence[i].onset.Sub(ch.Time) > c.ranWell(ch):
-			a.Reason = fmt.Sprintf("acquitted: %s ran well for %s after it", name(ch.Service), round(c.evidence[i].onset.Sub(ch.Time)))
+			ran := round(c.evidence[i].onset.Sub(ch.Time))
+			if ch.Kind == "flag" || c.nearer(ch, c.evidence[i].onset) {
+				a.Reason = fmt.Sprintf("acquitted: %s ran well for %s after it", name(ch.Service), ran)
+				break
+			}
+			a.Reason = fmt.Sprintf("not excluded: %s ran well for %s after it, but nothing else of it was changed", name(ch.Service), ran)
 		case ch.Service == cause:
 			a.Suspect = true
 			a.Reason = fmt.Sprintf("%s %s departed", ahead(c.evidence[i].onset.Sub(ch.Time)), name(ch.Service))
@@ -163,6 +206,13 @@ func (c Case) attribute(t *thread) []Attribution {
 		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.ID, b.ID))
 	})
 	return out
+}
+
+// nearer reports whether the same service was changed again before its trouble.
+func (c Case) nearer(ch change.Change, onset time.Time) bool {
+	return slices.ContainsFunc(c.changes, func(o change.Change) bool {
+		return o.Service == ch.Service && o.Time.After(ch.Time) && !o.Time.After(onset.Add(c.slack))
+	})
 }
 
 // ranWell is how long a service has to run without trouble after a change for

@@ -58,6 +58,12 @@ type Correlator struct {
 	changes []change.Change
 	refused int
 
+	// heard are alerts that went on when their incident was ended by hand or
+	// by age: they say nothing new until they stop.
+	heard map[string]bool
+	used  map[string]time.Time // names of incidents that ended, and when
+	ended []relapse
+
 	began          time.Time // the first step
 	pages, tickets budget
 }
@@ -72,8 +78,12 @@ type thread struct {
 	merged   bool                 // into another one
 	wants    Severity             // what the evidence asks for now
 	asked    time.Time            // when the evidence last asked for what was sent
-	since    time.Time            // since when it has asked for at least a ticket
-	sincePg  time.Time            // since when it has asked for a page
+	since    time.Time            // since when it has asked for at least a ticket, but for short gaps
+	wanted   time.Time            // when it last did
+	times    int                  // steps at which it did, since then
+	focus    time.Time            // what departed before is not what the page is about; zero: all is
+	hold     time.Duration
+	sincePg  time.Time // since when it has asked for a page
 }
 
 // New makes a correlator.
@@ -104,7 +114,7 @@ func New(o Options) (*Correlator, error) {
 		o.Labels = func(s topology.Service) map[string]string { return map[string]string{"service": string(s)} }
 	}
 	return &Correlator{
-		o: o, tracks: newTracks(), alerts: map[string]Alert{},
+		o: o, tracks: newTracks(), alerts: map[string]Alert{}, heard: map[string]bool{}, used: map[string]time.Time{},
 		pages: budget{rate: o.FalsePages, base: 1}, tickets: budget{rate: o.FalseTickets, base: ticketScore},
 	}, nil
 }
@@ -161,9 +171,16 @@ func (c *Correlator) observe(now time.Time, in Input) {
 	c.tracks.observe(in.Readings)
 	c.tracks.sweep(now, longest)
 	clear(c.alerts)
+	still := map[string]bool{}
 	for _, a := range in.Alerts {
-		c.alerts[a.Key()] = a
+		k := a.Key()
+		if c.heard[k] {
+			still[k] = true
+			continue
+		}
+		c.alerts[k] = a
 	}
+	c.heard = still
 	for _, ch := range in.Changes {
 		at := func(o change.Change) bool { return o.ID == ch.ID }
 		if !slices.ContainsFunc(c.changes, at) {
@@ -214,6 +231,9 @@ func (c *Correlator) gather(now time.Time, g *topology.Graph) {
 				t.Last = now
 			}
 			for _, a := range alertsOf[s] {
+				if t != nil && !a.harmful() && a.Since.Before(t.Onset.Add(-c.o.ChangeWindow)) {
+					continue // it fires for reasons of its own
+				}
 				t = c.ensure(t, a.Since)
 				if t == nil {
 					break
@@ -246,8 +266,8 @@ func (c *Correlator) replaced(now time.Time, silent *track) bool {
 }
 
 // threadOf returns the incident that the group of services belongs to, or nil.
-// Where the group connects several, they become one: the one that was sent
-// first, or else the oldest, goes on.
+// Where the group connects several, they become one: a page, then the one that
+// was sent first, or else the oldest, goes on.
 func (c *Correlator) threadOf(now time.Time, group []topology.Service) *thread {
 	var found []*thread
 	for _, t := range c.open {
@@ -262,6 +282,12 @@ func (c *Correlator) threadOf(now time.Time, group []topology.Service) *thread {
 		return nil
 	}
 	slices.SortStableFunc(found, func(a, b *thread) int {
+		if pa, pb := a.Severity == Page, b.Severity == Page; pa != pb {
+			if pa {
+				return -1
+			}
+			return 1
+		}
 		if sa, sb := len(a.Sent) > 0, len(b.Sent) > 0; sa != sb {
 			if sa {
 				return -1
@@ -319,114 +345,6 @@ func (t *thread) absorb(o *thread) {
 func (t *thread) end(now time.Time, why string) {
 	t.State, t.Resolved, t.Why = Resolved, now, why
 	t.note(now, "resolved: "+why)
-}
-
-// resolve ends an incident that is over: quiet for the hold, closed by an
-// operator, or lasting so long that its level is the new one.
-func (c *Correlator) resolve(now time.Time, t *thread, in Input) {
-	if t.State != Open {
-		return
-	}
-	for _, a := range in.Acts {
-		if a.Incident != t.ID {
-			continue
-		}
-		switch a.Kind {
-		case "accept":
-			t.end(now, WhyNewLevel)
-		case "false":
-			t.end(now, WhyFalse)
-		case "close":
-			t.end(now, WhyClosed)
-		}
-		return
-	}
-	switch {
-	case now.Sub(t.Opened) >= longest:
-		t.end(now, WhyNewLevel)
-	case now.Sub(t.asked) >= c.o.Hold:
-		t.end(now, WhyQuiet)
-	}
-}
-
-// Reasons why an incident was resolved.
-const (
-	WhyQuiet    = "quiet"
-	WhyNewLevel = "new level"
-	WhyFalse    = "marked as false"
-	WhyClosed   = "closed by an operator"
-)
-
-// spend counts what an incident that ended asked for.
-func (c *Correlator) spend(now time.Time, t *thread) {
-	if t.merged {
-		return
-	}
-	c.pages.add(now, t.peaks[Page])
-	c.tickets.add(now, max(t.peaks[Ticket], t.peaks[Page]))
-}
-
-// drop forgets the anomalies of an incident that ended. One that still runs
-// (new level, closed, hurting nobody any more) was accepted. Those of an
-// incident that became part of another one live on in it.
-func (c *Correlator) drop(t *thread) {
-	if t.merged {
-		return
-	}
-	for k := range t.keys {
-		tr := c.tracks.get(k)
-		if tr == nil {
-			continue
-		}
-		if tr.running() && t.State == Resolved {
-			tr.accepted = t.Resolved
-		}
-		tr.anomaly = nil
-	}
-}
-
-// holds asks that no series of a service in a sent incident learns.
-func (c *Correlator) holds() []Hold {
-	since := map[topology.Service]time.Time{}
-	for _, t := range c.open {
-		if t.State != Open {
-			continue
-		}
-		for s := range t.services {
-			if o, ok := since[s]; !ok || t.Onset.Before(o) {
-				since[s] = t.Onset
-			}
-		}
-	}
-	if len(since) == 0 {
-		return nil
-	}
-	var out []Hold
-	for _, s := range slices.Sorted(maps.Keys(since)) {
-		for _, tr := range c.tracks.byService[s] {
-			out = append(out, Hold{Rule: tr.key.rule, Series: tr.key.series, Since: since[s]})
-		}
-	}
-	return out
-}
-
-// releases ends the holds of a resolved incident. Where the level was accepted
-// they say so. After a quiet end they do for what still departs: nobody suffers
-// from it any more, so it is the new level and not the next incident.
-func (c *Correlator) releases(t *thread) []Hold {
-	accepted := t.Why == WhyNewLevel || t.Why == WhyFalse
-	if !accepted && t.Why != WhyQuiet {
-		return nil
-	}
-	var out []Hold
-	for _, k := range slices.SortedFunc(maps.Keys(t.keys), func(a, b seriesKey) int {
-		return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.series, b.series))
-	}) {
-		if tr := c.tracks.get(k); accepted || tr != nil && tr.running() {
-			out = append(out, Hold{Rule: k.rule, Series: k.series, Accept: true})
-		}
-	}
-	return out
 }
 
 // identify names a new incident by what it is made of, so that the same input

@@ -145,6 +145,9 @@ func (e *evidence) find(test func(*Anomaly) bool) *Anomaly {
 	return best
 }
 
+// lack: fewer requests than usual.
+func lack(a *Anomaly) bool { return a.Signal == Traffic && !a.Up }
+
 // symptom: what a caller of the service feels.
 func symptom(a *Anomaly) bool { return (a.Signal == Latency || a.Signal == Errors) && a.Up }
 

@@ -17,6 +17,8 @@ type Case struct {
 	graph    *topology.Graph
 	changes  []change.Change // within the window before the onset, oldest first
 	slack    time.Duration   // onsets nearer than this count as equal
+	// watched reports whether there are readings of a service; nil: of all.
+	watched func(topology.Service) bool
 }
 
 // Ranker orders the services of an incident by how much of the trouble they explain.
@@ -46,7 +48,10 @@ const (
 	// Of a rise in work, how much the rise in requests must reach to explain it:
 	// work is at least proportional to requests, or the requests changed.
 	proportional = 0.75
-	rounds       = 60
+	// How many calls to a callee a caller may make for one of its own: what a
+	// callee adds to a caller's symptom is at most so many times its own.
+	fanOut = 10
+	rounds = 60
 )
 
 // BlameFlow starts the blame at the services that suffer harm (or at all, if
@@ -111,7 +116,7 @@ func (c Case) start() []float64 {
 	sum := 0.0
 	for i, e := range c.evidence {
 		node, _ := c.graph.Node(e.service)
-		if (c.graph.IsEntry(e.service) || node.Critical) && e.find(symptom) != nil {
+		if (c.graph.IsEntry(e.service) || node.Critical) && (e.find(symptom) != nil || e.find(staysAway) != nil) {
 			w[i] = 1
 			sum++
 		}
@@ -157,6 +162,14 @@ func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
 			give(row, &left, toDemand/2, c.amplifiers(e, index))
 		}
 	}
+	if less := e.find(lack); less != nil && !ownTrouble(e) {
+		switch callers := c.lacking(e, less, index); {
+		case len(callers) > 0:
+			give(row, &left, toDemand, callers)
+		case len(c.graph.Callers(e.service)) == 0:
+			keep(keepsOwnWork) // fewer users than usual: nobody inside asks for less
+		}
+	}
 	if ch := c.changedBefore(e); ch != nil {
 		if c.amplifies(e, index) {
 			keep(keepsAmplifying * nearness(e.onset.Sub(ch.Time)))
@@ -164,7 +177,8 @@ func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
 			keep(keepsChanged * nearness(e.onset.Sub(ch.Time)))
 		}
 	}
-	give(row, &left, toCallees, c.callees(e, index))
+	callees, most := c.callees(e, index)
+	give(row, &left, toCallees*most, callees)
 	row[i] += left
 	return row
 }
@@ -265,6 +279,21 @@ func (c Case) demanding(e *evidence, more *Anomaly, index map[topology.Service]i
 	return to
 }
 
+// lacking returns the callers that are asked for less themselves.
+func (c Case) lacking(e *evidence, less *Anomaly, index map[topology.Service]int) map[int]float64 {
+	to := map[int]float64{}
+	for _, edge := range c.graph.Callers(e.service) {
+		j, ok := index[edge.Caller]
+		if !ok {
+			continue
+		}
+		if l := c.evidence[j].find(lack); l != nil && l.ratio() >= comparable*less.ratio() && !l.Onset.After(less.Onset.Add(c.slack)) {
+			to[j] = 1 + edge.Rate
+		}
+	}
+	return to
+}
+
 // amplifiers returns the callers in trouble of a service that is asked more
 // although they are not: they repeat their calls.
 func (c Case) amplifiers(e *evidence, index map[topology.Service]int) map[int]float64 {
@@ -312,20 +341,54 @@ func (c Case) answered(j int, more *Anomaly, index map[topology.Service]int) boo
 	return false
 }
 
-// callees returns the callees whose trouble explains symptoms of the service.
-func (c Case) callees(e *evidence, index map[topology.Service]int) map[int]float64 {
-	to := map[int]float64{}
+// callees returns the callees whose trouble explains symptoms of the service,
+// weighted, and how much of them the one that explains most does explain.
+func (c Case) callees(e *evidence, index map[topology.Service]int) (to map[int]float64, most float64) {
+	to = map[int]float64{}
 	for _, j := range c.below(e.service, index) {
 		d := c.evidence[j]
 		if d.find(symptom) == nil && d.find(internal) == nil && len(d.alerts) == 0 {
 			continue
 		}
-		to[j] = strength(d)
+		share := adds(d, e)
+		most = math.Max(most, share)
+		to[j] = strength(d) * share
 		if d.onset.After(e.onset.Add(c.slack)) {
 			to[j] *= tooLate
 		}
 	}
-	return to
+	for j := range to {
+		to[j] /= most
+	}
+	return to, most
+}
+
+// adds is the share of a caller's symptoms that a callee can account for:
+// seconds above the expected ones against seconds, failures against failures.
+// Where they cannot be compared (the callee fails and the caller waits, or
+// only the callee's load is known) it is all.
+func adds(callee, caller *evidence) float64 {
+	share, compared := 0.0, false
+	for _, signal := range []Signal{Latency, Errors} {
+		is := func(a *Anomaly) bool { return symptom(a) && a.Signal == signal }
+		its, own := callee.find(is), caller.find(is)
+		switch {
+		case its == nil:
+			continue
+		case own == nil || own.Unit != its.Unit:
+			return 1
+		}
+		compared = true
+		if had := own.Value - own.Expected; had > 0 && !math.IsNaN(its.Value-its.Expected) {
+			share = math.Max(share, math.Min(1, fanOut*(its.Value-its.Expected)/had))
+		} else {
+			return 1
+		}
+	}
+	if !compared {
+		return 1
+	}
+	return math.Max(share, 0.01)
 }
 
 // below returns the callees with evidence, also behind one callee that is

@@ -35,11 +35,7 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 	asks := c.severity(current, in.Graph)
 	t.Harm = asks.harm
 	t.wants = c.affordable(now, t, asks)
-	if t.wants == None {
-		t.since = time.Time{}
-	} else if t.since.IsZero() {
-		t.since = now
-	}
+	c.last(now, t)
 	if t.wants != Page {
 		t.sincePg = time.Time{}
 	} else if t.sincePg.IsZero() {
@@ -54,7 +50,8 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 	if t.State == Forming {
 		wait += c.o.Wait
 	}
-	due := t.wants != None && now.Sub(t.since) >= wait
+	// It has to be there most of the time, not all of it.
+	due := t.wants != None && now.Sub(t.since) >= wait && 2*time.Duration(t.times)*c.o.Interval > now.Sub(t.since)
 	if t.State == Forming && !due {
 		return
 	}
@@ -139,6 +136,20 @@ func compareAnomalies(a, b *Anomaly) int {
 		cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Series, b.Series))
 }
 
+// last keeps the time since when an incident has asked for something. Gaps
+// shorter than settle do not begin it anew: what comes and goes hurts as well.
+func (c *Correlator) last(now time.Time, t *thread) {
+	switch {
+	case t.wants != None && (t.since.IsZero() || now.Sub(t.wanted) > c.o.Settle):
+		t.since, t.wanted, t.times = now, now, 1
+	case t.wants != None:
+		t.wanted = now
+		t.times++
+	case now.Sub(t.wanted) > c.o.Settle:
+		t.since, t.times = time.Time{}, 0
+	}
+}
+
 // claim is what evidence asks for.
 type claim struct {
 	severity Severity
@@ -188,7 +199,7 @@ func (c *Correlator) severity(ev []*evidence, g *topology.Graph) claim {
 			k := string(e.service) + "\x00" + string(a.Signal)
 			signals[k] = max(signals[k], a.Score)
 			allUnsure = allUnsure && a.Unsure
-			if suffers && symptom(a) {
+			if suffers && (symptom(a) || staysAway(a)) {
 				harm = append(harm, fmt.Sprintf("%s: %s", name(e.service), a.describe()))
 				sure = sure || !a.Unsure
 			}
@@ -209,6 +220,12 @@ func (c *Correlator) severity(ev []*evidence, g *topology.Graph) claim {
 		out.severity = Ticket
 	}
 	return out
+}
+
+// staysAway: users do not reach the service any more. Its traffic is less than
+// half of what is expected, and that is a hundred times rarer than its budget.
+func staysAway(a *Anomaly) bool {
+	return a.Signal == Traffic && !a.Up && !a.Unsure && a.ratio() >= 2 && a.Score >= ticketScore
 }
 
 // harmful reports whether the team itself says that the alert is worth waking
@@ -240,8 +257,11 @@ func (c *Correlator) openThread(now time.Time, t *thread, in Input) {
 	}
 	first := slices.Min(slices.Collect(maps.Keys(t.services)))
 	t.ID = identify(t.Onset, first)
-	for slices.ContainsFunc(c.open, func(o *thread) bool { return o != t && o.ID == t.ID }) {
+	for slices.ContainsFunc(c.open, func(o *thread) bool { return o != t && o.ID == t.ID }) || !c.used[t.ID].IsZero() {
 		t.ID += "x"
+	}
+	if len(t.Causes) > 0 {
+		t.hold = c.holdOf(now, t.Causes[0].Service)
 	}
 	c.send(now, t, t.wants)
 }

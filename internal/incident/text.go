@@ -53,7 +53,11 @@ func (t *thread) subject() topology.Service {
 // just before, who suffers.
 func (i *Incident) Headline() string {
 	var b strings.Builder
-	if i.Known && !i.Causes[0].Onset.After(i.Onset) {
+	if a := i.onlyTraffic(); a != nil && a.Up {
+		fmt.Fprintf(&b, "%s is asked %.1f times as much as usual", name(a.Service), a.ratio())
+	} else if a != nil {
+		fmt.Fprintf(&b, "%s is asked for %.0f%% of the usual only", name(a.Service), 100/a.ratio())
+	} else if i.Known && !i.Causes[0].Onset.After(i.Onset) {
 		fmt.Fprintf(&b, "%s fails first", name(i.Causes[0].Service))
 	} else if i.Known {
 		fmt.Fprintf(&b, "%s is the cause", name(i.Causes[0].Service))
@@ -68,7 +72,9 @@ func (i *Incident) Headline() string {
 	}
 	var suffer []string
 	for _, e := range i.Effects {
-		suffer = append(suffer, name(e.Service))
+		if e.Suffers {
+			suffer = append(suffer, name(e.Service))
+		}
 	}
 	if len(suffer) > 0 {
 		fmt.Fprintf(&b, "; %s", list(suffer, 4))
@@ -79,6 +85,26 @@ func (i *Incident) Headline() string {
 		}
 	}
 	return b.String()
+}
+
+// onlyTraffic returns the change in requests that is all the trouble of the
+// cause; nil where there is more, or the cause is not known.
+func (i *Incident) onlyTraffic() *Anomaly {
+	if !i.Known {
+		return nil
+	}
+	var found *Anomaly
+	for k := range i.Anomalies {
+		a := &i.Anomalies[k]
+		switch {
+		case a.Service != i.Causes[0].Service:
+		case a.Signal != Traffic:
+			return nil
+		case found == nil || a.Score > found.Score:
+			found = a
+		}
+	}
+	return found
 }
 
 // Suspect returns the change that is suspected most, or nil.
@@ -233,17 +259,23 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 			b.WriteString(" came")
 		}
 	}
-	callees := c.callees(e, index)
+	callees, _ := c.callees(e, index)
 	more := e.find(demand)
 	switch {
 	case more != nil && len(c.demanding(e, more, index)) > 0:
 		b.WriteString("; its callers ask comparably more")
 	case more != nil && len(c.graph.Callers(e.service)) == 0:
 		b.WriteString("; it is asked more from outside")
+	case e.find(lack) != nil && !ownTrouble(e) && len(c.graph.Callers(e.service)) == 0:
+		b.WriteString("; it is asked less from outside")
 	case c.amplifies(e, index):
 		b.WriteString("; it asks more of its callees than it is asked itself")
 	case len(callees) == 0:
-		b.WriteString("; nothing that it calls is in trouble")
+		if dark := c.dark(e.service); len(dark) > 0 {
+			fmt.Fprintf(&b, "; of %s, which it calls, nothing is known", list(dark, 3))
+		} else {
+			b.WriteString("; nothing that it calls is in trouble")
+		}
 	default:
 		var names []string
 		for _, j := range c.below(e.service, index) {
@@ -254,6 +286,17 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 		fmt.Fprintf(&b, "; it depends on %s", list(names, 3))
 	}
 	return b.String()
+}
+
+// dark are the callees of a service of which there is not one reading.
+func (c Case) dark(s topology.Service) []string {
+	var out []string
+	for _, edge := range c.graph.Callees(s) {
+		if c.watched != nil && !c.watched(edge.Callee) {
+			out = append(out, name(edge.Callee))
+		}
+	}
+	return out
 }
 
 // telling picks the anomaly that says most about a service as a cause: its own

@@ -112,6 +112,9 @@ func (ts *tracks) observe(readings []Reading) {
 	}
 }
 
+// watched reports whether there are readings of a service.
+func (ts *tracks) watched(s topology.Service) bool { return len(ts.byService[s]) > 0 }
+
 // running returns the tracks that depart now, in order of rule and series.
 func (ts *tracks) running() []*track {
 	var out []*track

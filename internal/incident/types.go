@@ -166,6 +166,7 @@ type Effect struct {
 	Onset   time.Time        `json:"onset"`
 	Offset  time.Duration    `json:"offset_seconds"` // after the incident's onset
 	What    string           `json:"what"`
+	Suffers bool             `json:"suffers"` // it is slower or fails, or an alert fires; else it is only more or less busy
 }
 
 // Attribution is a change near the onset, suspected or acquitted.
