@@ -31,7 +31,8 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 	if t.State == Forming {
 		t.Onset = begin
 	}
-	k := Case{evidence: ev, graph: in.Graph, slack: 2 * c.o.Interval, watched: c.tracks.watched}
+	k := Case{evidence: ev, graph: in.Graph, slack: 2 * c.o.Interval, watched: c.tracks.watched,
+		well: func(s topology.Service) bool { return c.tracks.well(now, s, c.o.Hold) }}
 	for _, ch := range c.changes {
 		if !ch.Time.Before(begin.Add(-c.o.ChangeWindow)) && !ch.Time.After(later(t.Opened, now)) {
 			k.changes = append(k.changes, ch)
@@ -51,7 +52,7 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 		}
 		t.Effects = append(t.Effects, Effect{
 			Service: e.service, Onset: e.onset, Offset: e.onset.Sub(begin), What: e.describe(),
-			Suffers: e.find(symptom) != nil || len(e.alerts) > 0,
+			Suffers: e.find(symptom) != nil || e.find(internal) != nil || len(e.alerts) > 0,
 		})
 	}
 	slices.Sort(t.Services)

@@ -115,7 +115,7 @@ func New(o Options) (*Correlator, error) {
 	}
 	return &Correlator{
 		o: o, tracks: newTracks(), alerts: map[string]Alert{}, heard: map[string]bool{}, used: map[string]time.Time{},
-		pages: budget{rate: o.FalsePages, base: 1}, tickets: budget{rate: o.FalseTickets, base: ticketScore},
+		pages: budget{rate: o.FalsePages, base: ticketScore}, tickets: budget{rate: o.FalseTickets, base: ticketScore},
 	}, nil
 }
 

@@ -19,6 +19,9 @@ type Case struct {
 	slack    time.Duration   // onsets nearer than this count as equal
 	// watched reports whether there are readings of a service; nil: of all.
 	watched func(topology.Service) bool
+	// well reports whether latency or errors of a service are watched and
+	// normal just now; nil: of none.
+	well func(topology.Service) bool
 }
 
 // Ranker orders the services of an incident by how much of the trouble they explain.
@@ -171,7 +174,7 @@ func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
 		}
 	}
 	if ch := c.changedBefore(e); ch != nil {
-		if c.amplifies(e, index) {
+		if c.amplifies(e, index) || c.breaks(e, index) {
 			keep(keepsAmplifying * nearness(e.onset.Sub(ch.Time)))
 		} else {
 			keep(keepsChanged * nearness(e.onset.Sub(ch.Time)))
@@ -326,6 +329,31 @@ func (c Case) amplifies(e *evidence, index map[topology.Service]int) bool {
 	return false
 }
 
+// breaks reports whether a callee is in trouble with this caller alone: it was
+// not changed, and all its other callers are watched and well.
+func (c Case) breaks(e *evidence, index map[topology.Service]int) bool {
+	if c.well == nil || e.find(symptom) == nil {
+		return false
+	}
+	for _, edge := range c.graph.Callees(e.service) {
+		j, ok := index[edge.Callee]
+		if !ok || c.evidence[j].find(symptom) == nil || c.evidence[j].find(internal) != nil || c.changedBefore(c.evidence[j]) != nil {
+			continue
+		}
+		others, well := 0, true
+		for _, other := range c.graph.Callers(edge.Callee) {
+			if other.Caller != e.service {
+				others++
+				well = well && c.well(other.Caller)
+			}
+		}
+		if others > 0 && well {
+			return true
+		}
+	}
+	return false
+}
+
 // answered reports whether more calls to a service are repeats: the service
 // itself, or what it calls, is in trouble that the calls do not explain.
 func (c Case) answered(j int, more *Anomaly, index map[topology.Service]int) bool {
@@ -391,8 +419,9 @@ func adds(callee, caller *evidence) float64 {
 	return math.Max(share, 0.01)
 }
 
-// below returns the callees with evidence, also behind one callee that is
-// quiet: a rule that sees nothing does not cut a chain.
+// below returns the callees with evidence, also behind one callee of which
+// nothing is known: a rule that is missing does not cut a chain. One that is
+// watched and well does.
 func (c Case) below(s topology.Service, index map[topology.Service]int) []int {
 	seen := map[int]bool{index[s]: true}
 	var out []int
@@ -405,7 +434,7 @@ func (c Case) below(s topology.Service, index map[topology.Service]int) []int {
 		return ok
 	}
 	for _, edge := range c.graph.Callees(s) {
-		if !add(edge.Callee) {
+		if !add(edge.Callee) && (c.well == nil || !c.well(edge.Callee)) {
 			for _, next := range c.graph.Callees(edge.Callee) {
 				add(next.Callee)
 			}

@@ -6,14 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/topology"
 )
 
@@ -23,15 +21,28 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios give into th
 //
 //	options settle=45s hold=5m interval=15s mode=page
 //	graph   frontend! -> checkout -> payments, inventory
+//	node    payments critical
+//	edge    payments -> database 10:05:00-11:00:00 rate=40
 //	change  10:00:20 deploy payments 1.4.2 -> 1.5.0
 //	anomaly payments latency 10:01:00-10:20:00 0.03 -> 0.9 score=4
+//	normal  payments latency 0.03 rule=Latency series=payments-2 lives=10:00:00-11:00:00
 //	alert   FrontendErrors frontend 10:02:00-10:18:00 severity=page
 //	act     10:10:00 close
 //	silent  payments 10:05:00-10:07:00
+//	blind   Latency 10:05:00-10:07:00 many-to-many matching not allowed
+//	restart 10:06:00
 //	run     10:00:00-10:40:00
 //
-// and, below a line of four dashes, what follows from it. A service marked
-// with ! has people as users. "anomaly … unsure" marks readings of short history.
+// and, below a line of four dashes, what follows from it: what is sent, what
+// ends and why, and what is still open at the end of the run.
+//
+// A service marked with ! has people as users; a node may be critical or
+// internal. An edge with a span exists only within it. "anomaly … unsure" marks
+// readings of short history, "weak" readings that stay below their budget. A
+// rule has one series for a service, unless series= tells several apart; a
+// series has no readings outside of lives=. An act is meant for the oldest
+// incident, or for the one that involves the service named after it. Hours
+// beyond 23 are those of the next days.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -61,165 +72,43 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-type scenario struct {
-	o         Options
-	nodes     map[topology.Service]*topology.Node
-	edges     []topology.Edge
-	changes   []change.Change
-	anomalies []scenarioAnomaly
-	alerts    []scenarioAlert
-	acts      []Act
-	silent    []span
-	run       span
-}
-
-type span struct {
-	service  topology.Service
-	from, to time.Time
-}
-
-func (s span) holds(t time.Time) bool { return !t.Before(s.from) && t.Before(s.to) }
-
-type scenarioAnomaly struct {
-	span
-	signal          Signal
-	rule            string
-	value, expected float64
-	score           float64
-	unsure          bool
-}
-
-type scenarioAlert struct {
-	span
-	Alert
-}
-
-var day = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
-
-func parseScenario(t *testing.T, file, text string) *scenario {
-	s := &scenario{
-		o:     Options{Mode: ModePage, Interval: 15 * time.Second, Settle: 45 * time.Second, Hold: 5 * time.Minute},
-		nodes: map[topology.Service]*topology.Node{},
+// graphAt is the graph with the edges that exist at the time.
+func (s *scenario) graphAt(now time.Time) *topology.Graph {
+	var nodes []topology.Node
+	for _, n := range s.nodes {
+		nodes = append(nodes, *n)
 	}
-	for n, line := range strings.Split(text, "\n") {
-		line, _, _ = strings.Cut(line, "#")
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		bad := func(format string, args ...any) {
-			t.Fatalf("%s:%d: %s", file, n+1, fmt.Sprintf(format, args...))
-		}
-		clock := func(w string) time.Time {
-			d, err := time.Parse("15:04:05", w)
-			if err != nil {
-				bad("%q is no time: %v", w, err)
-			}
-			return day.Add(time.Duration(d.Hour())*time.Hour + time.Duration(d.Minute())*time.Minute + time.Duration(d.Second())*time.Second)
-		}
-		between := func(w string) span {
-			a, b, ok := strings.Cut(w, "-")
-			if !ok {
-				bad("%q: want from-to", w)
-			}
-			return span{from: clock(a), to: clock(b)}
-		}
-		number := func(w string) float64 {
-			v, err := strconv.ParseFloat(w, 64)
-			if err != nil {
-				bad("%q is no number", w)
-			}
-			return v
-		}
-		settings := map[string]string{}
-		var plain []string
-		for _, w := range words[1:] {
-			if k, v, ok := strings.Cut(w, "="); ok {
-				settings[k] = v
-			} else {
-				plain = append(plain, w)
-			}
-		}
-		switch words[0] {
-		case "options":
-			for k, v := range settings {
-				d, _ := time.ParseDuration(v)
-				switch k {
-				case "settle":
-					s.o.Settle = d
-				case "hold":
-					s.o.Hold = d
-				case "interval":
-					s.o.Interval = d
-				case "wait":
-					s.o.Wait = d
-				case "mode":
-					s.o.Mode = Mode(v)
-				default:
-					bad("unknown option %s", k)
-				}
-			}
-		case "graph":
-			s.graph(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "graph")))
-		case "change":
-			c := change.Change{ID: fmt.Sprintf("c%d", len(s.changes)+1), Time: clock(plain[0]), Kind: plain[1], Service: topology.Service(plain[2])}
-			if len(plain) == 6 {
-				c.From, c.To = plain[3], plain[5]
-			}
-			s.changes = append(s.changes, c)
-		case "anomaly":
-			a := scenarioAnomaly{signal: Signal(plain[1]), span: between(plain[2]), expected: number(plain[3]), value: number(plain[5]), score: 3}
-			a.service = topology.Service(plain[0])
-			a.rule = strings.ToUpper(plain[1][:1]) + plain[1][1:]
-			a.unsure = slices.Contains(plain, "unsure")
-			if v, ok := settings["score"]; ok {
-				a.score = number(v)
-			}
-			if v, ok := settings["rule"]; ok {
-				a.rule = v
-			}
-			s.anomalies = append(s.anomalies, a)
-		case "alert":
-			a := scenarioAlert{span: between(plain[2]), Alert: Alert{Name: plain[0], Service: topology.Service(plain[1]), Severity: settings["severity"], Labels: map[string]string{"alertname": plain[0]}}}
-			a.Since = a.from
-			s.alerts = append(s.alerts, a)
-		case "act":
-			s.acts = append(s.acts, Act{Time: clock(plain[0]), Kind: plain[1]})
-		case "silent":
-			q := between(plain[1])
-			q.service = topology.Service(plain[0])
-			s.silent = append(s.silent, q)
-		case "run":
-			s.run = between(plain[0])
-		default:
-			bad("unknown word %q", words[0])
+	edges := slices.Clone(s.edges)
+	for _, e := range s.passing {
+		if e.holds(now) {
+			edges = append(edges, e.Edge)
 		}
 	}
-	return s
+	return topology.NewGraph(nodes, edges)
 }
 
-func (s *scenario) graph(text string) {
-	var last []topology.Service
-	for _, part := range strings.Split(text, "->") {
-		var here []topology.Service
-		for _, w := range strings.Split(part, ",") {
-			w = strings.TrimSpace(w)
-			svc := topology.Service(strings.TrimSuffix(w, "!"))
-			if s.nodes[svc] == nil {
-				s.nodes[svc] = &topology.Node{Service: svc}
-			}
-			if strings.HasSuffix(w, "!") {
-				s.nodes[svc].Entry = true
-			}
-			here = append(here, svc)
-		}
-		for _, a := range last {
-			for _, b := range here {
-				s.edges = append(s.edges, topology.Edge{Caller: a, Callee: b, Rate: 10})
-			}
-		}
-		last = here
+// restart exchanges the correlator for a fresh one that carries on what is open.
+func (s *scenario) restart(t *testing.T, now time.Time, old *Correlator) *Correlator {
+	c, err := New(s.o)
+	if err != nil {
+		t.Fatal(err)
 	}
+	var open []*Incident
+	for _, th := range old.open {
+		open = append(open, th.snapshot())
+	}
+	c.Restore(now, open)
+	return c
+}
+
+// meant is the incident that an act is about; "" where there is none.
+func (a scenarioAct) meant(open []*thread) string {
+	for _, t := range open {
+		if a.service == "" || t.services[a.service] {
+			return t.ID
+		}
+	}
+	return ""
 }
 
 // play steps through the story and writes down what is sent and what ends.
@@ -228,30 +117,46 @@ func (s *scenario) play(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var nodes []topology.Node
-	for _, n := range s.nodes {
-		nodes = append(nodes, *n)
-	}
-	g := topology.NewGraph(nodes, s.edges)
 	var b strings.Builder
 	sent := map[string]int{}
 	ended := map[string]bool{}
+	subjects := map[string]string{} // by id, to tell stories and not hashes
 	for now := s.run.from; !now.After(s.run.to); now = now.Add(s.o.Interval) {
+		if slices.Contains(s.restarts, now) {
+			c = s.restart(t, now, c)
+		}
 		in := s.input(now)
-		in.Graph = g
+		in.Graph = s.graphAt(now)
 		for _, a := range s.acts {
-			if a.Time.Equal(now) && len(c.open) > 0 {
-				in.Acts = append(in.Acts, Act{Incident: c.open[0].ID, Kind: a.Kind, Time: now})
+			if id := a.meant(c.open); a.Time.Equal(now) && id != "" {
+				in.Acts = append(in.Acts, Act{Incident: id, Kind: a.Kind, Time: now})
 			}
 		}
-		for _, i := range c.Step(now, in).Incidents {
-			for ; sent[i.ID] < len(i.Sent); sent[i.ID]++ {
-				describeSent(&b, i, i.Sent[sent[i.ID]])
+		out := c.Step(now, in).Incidents
+		for _, i := range out {
+			if i.ID != "" {
+				subjects[i.ID] = i.subjectOf()
 			}
-			if i.State == Resolved && !ended[i.ID] {
-				ended[i.ID] = true
-				fmt.Fprintf(&b, "%s resolved %s: %s\n", now.Format("15:04:05"), i.subjectOf(), i.Why)
+		}
+		for _, i := range out {
+			// An incident that begins again where another one ended may have its name.
+			id := i.ID + i.Opened.String()
+			for ; sent[id] < len(i.Sent); sent[id]++ {
+				describeSent(&b, i, i.Sent[sent[id]])
 			}
+			if i.State == Resolved && !ended[id] {
+				ended[id] = true
+				why := i.Why
+				if id, ok := strings.CutPrefix(why, "merged into "); ok {
+					why = "merged into the incident of " + subjects[id]
+				}
+				fmt.Fprintf(&b, "%s resolved %s: %s\n", clockOf(now), i.subjectOf(), why)
+			}
+		}
+	}
+	for _, o := range c.open {
+		if o.State == Open {
+			fmt.Fprintf(&b, "%s %s still open: %s\n", clockOf(s.run.to), o.Severity, o.Headline())
 		}
 	}
 	if b.Len() == 0 {
@@ -260,15 +165,27 @@ func (s *scenario) play(t *testing.T) string {
 	return b.String()
 }
 
+// clockOf writes a time of the story, with its day if that is not the first.
+func clockOf(t time.Time) string {
+	if n := int(t.Sub(day) / (24 * time.Hour)); n > 0 {
+		return fmt.Sprintf("%s (day %d)", t.Format("15:04:05"), n+1)
+	}
+	return t.Format("15:04:05")
+}
+
+// subjectOf is the service that the incident's newest alert is labelled with.
 func (i *Incident) subjectOf() string {
+	if n := len(i.Sent); n > 0 {
+		return i.Sent[n-1].Labels["service"]
+	}
 	t := thread{Incident: *i}
 	return string(t.subject())
 }
 
 func describeSent(b *strings.Builder, i *Incident, s Sent) {
-	fmt.Fprintf(b, "%s %s service=%s: %s\n", s.Time.Format("15:04:05"), s.Severity, s.Labels["service"], i.Headline())
+	fmt.Fprintf(b, "%s %s service=%s: %s\n", clockOf(s.Time), s.Severity, s.Labels["service"], i.Headline())
 	an := i.Annotations()
-	for _, k := range []string{"cause", "confidence", "effects", "changes", "harm", "not_paged"} {
+	for _, k := range []string{"cause", "confidence", "effects", "changes", "harm", "not_paged", "blind"} {
 		for n, line := range strings.Split(an[k], "\n") {
 			if line == "" {
 				continue
@@ -286,34 +203,49 @@ func describeSent(b *strings.Builder, i *Incident, s Sent) {
 func (s *scenario) input(now time.Time) Input {
 	var in Input
 	type key struct {
-		service topology.Service
-		rule    string
+		service      topology.Service
+		rule, series string
 	}
 	readings := map[key]Reading{}
 	for _, a := range s.anomalies {
 		if slices.ContainsFunc(s.silent, func(q span) bool { return q.service == a.service && q.holds(now) }) {
 			continue
 		}
-		k := key{a.service, a.rule}
+		if !a.livesAt(now) {
+			continue
+		}
+		k := key{a.service, a.rule, a.series}
 		r := Reading{
 			Time: now, Rule: a.rule, Series: fmt.Sprintf(`{service="%s"}`, a.service), Service: a.service, Signal: a.signal,
-			Value: a.expected, Expected: a.expected, Unsure: a.unsure,
+			Value: a.expected, Expected: a.expected, Unsure: a.unsure, Unit: a.unit,
 		}
-		switch a.signal {
-		case Latency:
+		if a.series != "" {
+			r.Series = fmt.Sprintf(`{pod="%s", service="%s"}`, a.series, a.service)
+		}
+		switch {
+		case a.unit != "":
+		case a.signal == Latency:
 			r.Unit = "seconds"
-		case Errors, Saturation:
+		case a.signal == Errors, a.signal == Saturation:
 			r.Unit = "ratio"
 		}
-		if a.holds(now) {
+		switch old, ok := readings[k]; {
+		case a.holds(now) && a.weak:
+			r.Value, r.Score, r.Up = a.value, a.score, a.value > a.expected
+		case a.holds(now):
 			r.Value, r.Score, r.Up, r.Anomalous, r.Onset = a.value, a.score, a.value > a.expected, true, a.from
-		} else if old, ok := readings[k]; ok && old.Anomalous {
+		case ok && old.Score != 0:
 			continue
 		}
 		readings[k] = r
 	}
 	for _, r := range readings {
 		in.Readings = append(in.Readings, r)
+	}
+	for _, q := range s.blind {
+		if q.holds(now) {
+			in.Blind = append(in.Blind, Blind{Rule: q.rule, Since: q.from, Reason: "failed", Error: q.reason})
+		}
 	}
 	for _, a := range s.alerts {
 		if a.holds(now) {

@@ -211,7 +211,7 @@ func (c *Correlator) severity(ev []*evidence, g *topology.Graph) claim {
 	}
 	out := claim{harm: harm, score: sum, known: known}
 	switch {
-	case len(harm) > 0 && (sure || len(signals) > 1):
+	case known, len(harm) > 0 && sum >= ticketScore && (sure || !allUnsure):
 		out.severity = Page
 		if c.o.Mode == ModeTicket {
 			out.severity = Ticket

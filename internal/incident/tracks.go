@@ -115,6 +115,26 @@ func (ts *tracks) observe(readings []Reading) {
 // watched reports whether there are readings of a service.
 func (ts *tracks) watched(s topology.Service) bool { return len(ts.byService[s]) > 0 }
 
+// well reports whether the latency or the errors of a service are watched (no
+// longer ago than the age) and nothing about them departs, not even a little.
+func (ts *tracks) well(now time.Time, s topology.Service, age time.Duration) bool {
+	seen := false
+	for _, t := range ts.byService[s] {
+		r := t.last
+		if r.Signal != Latency && r.Signal != Errors {
+			continue
+		}
+		if t.running() || !(r.Score < leaning) || r.Unsure {
+			return false
+		}
+		seen = seen || now.Sub(r.Time) <= age
+	}
+	return seen
+}
+
+// leaning is the score below which a reading does not even hint at trouble.
+const leaning = 0.5
+
 // running returns the tracks that depart now, in order of rule and series.
 func (ts *tracks) running() []*track {
 	var out []*track
