@@ -29,7 +29,7 @@ import (
 func (s *server) handler() (http.Handler, error) {
 	o := web.Options{
 		Now: time.Now, Incidents: s.engine.Incidents, Status: s.status, Ready: s.isReady,
-		Graph: s.engine.Graph, Changes: s.engine.Changes().Since,
+		Graph: s.engine.Graph, Gaps: s.engine.Gaps, Changes: s.engine.Changes().Since,
 		ChangesToken: s.token, Rules: s.ruleGroups, Plot: s.plot,
 		Reload: s.reload, Quit: func() { s.quitOnce.Do(func() { close(s.quit) }) }, EnableLifecycle: s.o.EnableLifecycle,
 		Gatherer: s.reg, Registerer: s.reg, ExternalURL: s.external, Logger: s.log.With("component", "web"),

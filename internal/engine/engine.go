@@ -108,13 +108,14 @@ func New(o Options) (*Engine, error) {
 		o.Changes = change.NewTracker()
 	}
 	e := &Engine{
-		o: o, config: o.Config, log: o.Logger, metrics: newMetrics(o.Registerer),
+		o: o, config: o.Config, log: o.Logger,
 		firing: map[string]time.Time{}, saved: map[string]string{}, warned: map[string]bool{}, told: map[string]bool{},
 	}
+	e.shown.Store(&shown{})
+	e.metrics = newMetrics(o.Registerer, e.Gaps)
 	if err := e.configure(o.Config); err != nil {
 		return nil, err
 	}
-	e.shown.Store(&shown{})
 	return e, nil
 }
 
@@ -219,6 +220,7 @@ func (e *Engine) Reload(c Config) error {
 type shown struct {
 	open, recent []*incident.Incident
 	graph        *topology.Graph
+	services     []topology.Service // with readings
 }
 
 // Incidents returns the open ones, oldest first, and then the resolved ones,
@@ -242,9 +244,15 @@ func (e *Engine) Alerts() []incident.Alert {
 // Graph returns the dependency graph as of the last tick.
 func (e *Engine) Graph() *topology.Graph { return e.shown.Load().graph }
 
+// Gaps says what the dependency graph does not know, as of the last tick.
+func (e *Engine) Gaps() topology.Gaps {
+	v := e.shown.Load()
+	return v.graph.Gaps(v.services)
+}
+
 // show publishes the state after a tick.
 func (e *Engine) show(g *topology.Graph) {
-	v := &shown{recent: slices.Clone(e.recent), graph: g}
+	v := &shown{recent: slices.Clone(e.recent), graph: g, services: e.correlator.Services()}
 	for _, i := range e.open {
 		if i.State == incident.Open {
 			v.open = append(v.open, i)

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/topology"
 )
 
 type metrics struct {
@@ -15,7 +16,7 @@ type metrics struct {
 	journalFailures   prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, gaps func() topology.Gaps) *metrics {
 	m := &metrics{
 		incidents: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "foreshock_incidents", Help: "Incidents by state and severity.",
@@ -37,6 +38,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	if reg != nil {
+		gauge := func(name, help string, f func() int) prometheus.Collector {
+			return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(f()) })
+		}
+		reg.MustRegister(
+			gauge("foreshock_topology_unconnected_services", "Services with readings, but without a known caller or callee.", func() int { return len(gaps().Unconnected) }),
+			gauge("foreshock_topology_unread_services", "Services that are called, but have no readings.", func() int { return len(gaps().Unread) }),
+		)
 		reg.MustRegister(m.incidents, m.opened, m.anomalies, m.refused, m.discoveryFailures, m.journalFailures)
 	}
 	return m

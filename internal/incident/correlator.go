@@ -122,6 +122,9 @@ func New(o Options) (*Correlator, error) {
 // Refused returns how many incidents were not formed because MaxOpen was reached.
 func (c *Correlator) Refused() int { return c.refused }
 
+// Services returns those that have readings, sorted.
+func (c *Correlator) Services() []topology.Service { return c.tracks.services() }
+
 // Opening reports whether the next step may open an incident, so that the
 // caller can first ask what other replicas have open.
 func (c *Correlator) Opening(now time.Time) bool {

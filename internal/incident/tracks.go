@@ -2,6 +2,7 @@ package incident
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -114,6 +115,9 @@ func (ts *tracks) observe(readings []Reading) {
 
 // watched reports whether there are readings of a service.
 func (ts *tracks) watched(s topology.Service) bool { return len(ts.byService[s]) > 0 }
+
+// services lists those that have readings, sorted.
+func (ts *tracks) services() []topology.Service { return slices.Sorted(maps.Keys(ts.byService)) }
 
 // well reports whether the latency or the errors of a service are watched (no
 // longer ago than the age) and nothing about them departs, not even a little.

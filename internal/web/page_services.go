@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/foreshock/foreshock/internal/incident"
@@ -17,10 +18,17 @@ type servicesView struct {
 	Services []serviceRow
 	More     int
 	Changes  []recentChange
+	// What the graph does not know, at most maxGaps of each.
+	Unconnected, Unread []string
+	Alike               []string
 }
+
+// maxGaps bounds what the page lists of each kind of gap; the API has all.
+const maxGaps = 50
 
 type serviceRow struct {
 	Name            string
+	Kind            string // what it is if not a service
 	Entry, Critical bool
 	Declared        bool
 	State, Incident string // what the open incident says of it, and its link
@@ -46,17 +54,34 @@ func (s *server) pageServices(w http.ResponseWriter, _ *http.Request) {
 			v.More++
 			continue
 		}
-		row := serviceRow{Name: s.name(n.Service), Entry: n.entry, Critical: n.Critical, Declared: n.Declared, Owner: plot.Clip(n.Owner, 100),
+		row := serviceRow{Name: s.name(n.Service), Kind: string(n.Kind), Entry: n.entry, Critical: n.Critical, Declared: n.Declared, Owner: plot.Clip(n.Owner, 100),
 			Runbook: webAddress(n.Runbook), Callers: s.neighbours(n.callers, false), Callees: s.neighbours(n.callees, true)}
 		if r, ok := roles[n.Service]; ok {
 			row.State, row.Incident = r.role, r.link
 		}
 		v.Services = append(v.Services, row)
 	}
+	gaps := s.Gaps()
+	v.Unconnected, v.Unread = s.names(gaps.Unconnected), s.names(gaps.Unread)
+	for _, p := range gaps.Alike[:min(len(gaps.Alike), maxGaps)] {
+		v.Alike = append(v.Alike, s.name(p.Readings)+" and "+s.name(p.Edges))
+	}
 	for _, c := range s.Changes(now.Add(-defaultPast)) {
 		v.Changes = append(v.Changes, recentChange{What: s.describe(c), Title: plot.Clip(c.Title, 300), Clock: clock(now, c.Time), Ago: ago(now, c.Time)})
 	}
 	s.render(w, http.StatusOK, "services", frame{Title: "Services", Section: "services", Page: v})
+}
+
+// names shows services on a page, at most maxGaps of them.
+func (s *server) names(list []topology.Service) []string {
+	var out []string
+	for _, svc := range list[:min(len(list), maxGaps)] {
+		out = append(out, s.name(svc))
+	}
+	if n := len(list) - maxGaps; n > 0 {
+		out = append(out, strconv.Itoa(n)+" more")
+	}
+	return out
 }
 
 type role struct{ role, link string }
@@ -142,6 +167,7 @@ func webAddress(text string) string {
 
 type jsonService struct {
 	Service  string `json:"service"`
+	Kind     string `json:"kind,omitempty"` // database, queue, node, …; empty for a service
 	Entry    bool   `json:"entry"`
 	Critical bool   `json:"critical"`
 	Declared bool   `json:"declared"`
@@ -160,14 +186,22 @@ type jsonEdge struct {
 func (s *server) apiTopology(w http.ResponseWriter, _ *http.Request) {
 	services, edges := []jsonService{}, []jsonEdge{}
 	for _, n := range graphNodes(s.Graph()) {
-		services = append(services, jsonService{Service: s.ServiceName(n.Service), Entry: n.entry, Critical: n.Critical,
+		services = append(services, jsonService{Service: s.ServiceName(n.Service), Kind: string(n.Kind), Entry: n.entry, Critical: n.Critical,
 			Declared: n.Declared, Owner: n.Owner, Runbook: n.Runbook})
 		for _, e := range n.callees {
 			edges = append(edges, jsonEdge{Caller: s.ServiceName(e.Caller), Callee: s.ServiceName(e.Callee), Rate: number(e.Rate),
 				Declared: e.Declared, Seen: e.Seen.UTC()})
 		}
 	}
-	s.respond(w, map[string]any{"services": services, "edges": edges})
+	gaps := s.Gaps()
+	all := func(list []topology.Service) []string {
+		names := make([]string, 0, len(list))
+		for _, svc := range list {
+			names = append(names, s.ServiceName(svc))
+		}
+		return names
+	}
+	s.respond(w, map[string]any{"services": services, "edges": edges, "unconnected": all(gaps.Unconnected), "unread": all(gaps.Unread)})
 }
 
 // graphNode is a node with what surrounds it.

@@ -38,6 +38,8 @@ type Options struct {
 
 	// Graph returns the dependency graph; nil or a nil graph: no services are known.
 	Graph func() *topology.Graph
+	// Gaps says what the graph does not know; nil: nothing is said.
+	Gaps func() topology.Gaps
 	// ServiceName shows a service to people; nil: as it is.
 	ServiceName func(topology.Service) string
 	// Changes returns what was changed at or after a time; nil: none.
@@ -141,6 +143,9 @@ func New(o Options) (http.Handler, error) {
 func (s *server) fillDefaults() {
 	if s.Graph == nil {
 		s.Graph = func() *topology.Graph { return nil }
+	}
+	if s.Gaps == nil {
+		s.Gaps = func() topology.Gaps { return topology.Gaps{} }
 	}
 	if s.ServiceName == nil {
 		s.ServiceName = func(v topology.Service) string { return string(v) }
