@@ -18,14 +18,14 @@ type recorder struct {
 	name     string
 	identity topology.Identity
 	sent     []Sent
-	index    map[string]int // place in sent of the open ones, by id
+	index    map[string][]int // places in sent of the open ones, by id
 	alerts   []AlertSpan
 	firing   map[string]int // place in alerts, by labels
 	services []map[string]bool
 }
 
 func newRecorder(name string, id topology.Identity) *recorder {
-	return &recorder{name: name, identity: id, index: map[string]int{}, firing: map[string]int{}}
+	return &recorder{name: name, identity: id, index: map[string][]int{}, firing: map[string]int{}}
 }
 
 func (r *recorder) step(now time.Time, incidents []*incident.Incident, alerts []incident.Alert) {
@@ -34,30 +34,51 @@ func (r *recorder) step(now time.Time, incidents []*incident.Incident, alerts []
 		if len(i.Sent) == 0 {
 			continue
 		}
-		k, ok := r.index[i.ID]
-		if !ok {
-			k = len(r.sent)
-			r.index[i.ID] = k
+		list := r.index[i.ID]
+		if len(list) == 0 || pages(i) > len(list) {
+			// The first notification, or that of another fault in the same incident.
+			list = append(list, len(r.sent))
 			r.sent = append(r.sent, r.first(now, i, alerts))
 			r.services = append(r.services, map[string]bool{})
+			r.index[i.ID] = list
 		}
-		s := &r.sent[k]
-		s.Severity = string(i.Severity)
-		if s.PagedAt == nil && i.Severity == incident.Page {
-			at := now.UTC()
-			s.PagedAt = &at
-		}
-		if k < maxKept {
-			s.Last = i
-		}
-		for _, v := range i.Services {
-			r.services[k][r.service(v)] = true
+		for _, k := range list {
+			r.follow(now, i, k)
 		}
 		if i.State == incident.Resolved {
-			at := i.Resolved.UTC()
-			s.Resolved = &at
-			delete(r.index, i.ID) // the name may come again
+			delete(r.index, i.ID)
 		}
+	}
+}
+
+// pages is the number of pages that an incident was sent as.
+func pages(i *incident.Incident) int {
+	n := 0
+	for _, s := range i.Sent {
+		if s.Severity == incident.Page {
+			n++
+		}
+	}
+	return n
+}
+
+// follow brings what was sent up to date with its incident.
+func (r *recorder) follow(now time.Time, i *incident.Incident, k int) {
+	s := &r.sent[k]
+	s.Severity = string(i.Severity)
+	if s.PagedAt == nil && i.Severity == incident.Page {
+		at := now.UTC()
+		s.PagedAt = &at
+	}
+	if k < maxKept {
+		s.Last = i
+	}
+	for _, v := range i.Services {
+		r.services[k][r.service(v)] = true
+	}
+	if i.State == incident.Resolved {
+		at := i.Resolved.UTC()
+		s.Resolved = &at
 	}
 }
 

@@ -83,6 +83,7 @@ type thread struct {
 	times    int                  // steps at which it did, since then
 	focus    time.Time            // what departed before is not what the page is about; zero: all is
 	hold     time.Duration
+	told     told
 	sincePg  time.Time // since when it has asked for a page
 }
 

@@ -55,6 +55,7 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 	if t.State == Forming && !due {
 		return
 	}
+	c.second(now, t, in)
 	c.rank(now, t, in)
 	switch {
 	case t.State == Forming:
@@ -269,6 +270,7 @@ func (c *Correlator) openThread(now time.Time, t *thread, in Input) {
 // send freezes the labels of a further alert of the incident.
 func (c *Correlator) send(now time.Time, t *thread, s Severity) {
 	t.Severity = s
+	t.tell(now)
 	t.Sent = append(t.Sent, Sent{Severity: s, Time: now, Labels: c.labels(t, s)})
 	t.note(now, fmt.Sprintf("%s: %s", s, t.Headline()))
 }

@@ -61,6 +61,12 @@ func (c *Correlator) Restore(now time.Time, incidents []*Incident) {
 		for _, s := range old.Services {
 			t.services[s] = true
 		}
+		if n := len(old.Sent); n > 0 {
+			t.tell(old.Sent[n-1].Time)
+			for _, s := range old.Services {
+				t.told.services[s] = true
+			}
+		}
 		for i := range old.Anomalies {
 			c.restoreAnomaly(t, old.Anomalies[i])
 		}
