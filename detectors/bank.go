@@ -83,7 +83,11 @@ func (b *bank[S]) SetState(ref Ref, src []byte) error {
 func (b *bank[S]) state(ref Ref) *S {
 	page := int(ref / pageLen)
 	if page >= len(b.pages) || b.used[page]&(1<<(ref%pageLen)) == 0 {
-		panic(fmt.Sprintf("detectors: ref %d of a %s bank is not in use", ref, b.codec.name))
+		b.unused(ref)
 	}
 	return &b.pages[page][ref%pageLen]
+}
+
+func (b *bank[S]) unused(ref Ref) {
+	panic(fmt.Sprintf("detectors: ref %d of a %s bank is not in use", ref, b.codec.name))
 }

@@ -3,8 +3,14 @@ package detectors
 // All returns the catalogue, sorted by name. A new detector is one more line.
 func All() []Detector {
 	return []Detector{
+		Edge,
+		EWMA,
 		LevelShift,
+		Rate,
+		Seasonality,
+		Silence,
 		Spike,
+		Threshold,
 	}
 }
 

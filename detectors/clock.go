@@ -41,32 +41,42 @@ type tick struct {
 // admit takes the time of a sample; ok is false when it is not later than the
 // last one or out of range.
 func (c *clock) admit(t int64, step time.Duration) (k tick, ok bool) {
+	ok = c.take(&k, t, step.Seconds())
+	return k, ok
+}
+
+// take is admit into k, with the step in seconds.
+func (c *clock) take(k *tick, t int64, step float64) bool {
 	if t > maxTime || t < -maxTime || (c.samples > 0 && t <= c.last) {
-		return tick{}, false
+		return false
 	}
-	stepSeconds := step.Seconds()
+	k.t = t
 	if c.samples == 0 {
 		c.first, c.last, c.samples, c.sinceGap = t, t, 1, doubtfulAfterGap
-		return tick{t: t, dt: stepSeconds, usual: stepSeconds, first: true}, true
+		k.dt, k.usual, k.first = step, step, true
+		return true
 	}
 	d := float64(t-c.last) / 1000
 	if c.samples == 1 {
 		c.spacing = d
 	}
-	usual := max(stepSeconds, c.spacing)
-	k = tick{t: t, dt: min(d, gapSteps*usual), distance: d, usual: usual, gap: d > gapSteps*usual}
-	c.spacing += spacingShare * (d - c.spacing)
-	switch {
-	case k.gap:
+	usual := step
+	if c.spacing > step {
+		usual = c.spacing
+	}
+	k.dt, k.distance, k.usual = d, d, usual
+	if d > gapSteps*usual {
+		k.dt, k.gap = gapSteps*usual, true
 		c.sinceGap = 0
-	case c.sinceGap < doubtfulAfterGap:
+	} else if c.sinceGap < doubtfulAfterGap {
 		c.sinceGap++
 	}
+	c.spacing += spacingShare * (d - c.spacing)
 	c.last = t
 	if c.samples < math.MaxUint32 {
 		c.samples++
 	}
-	return k, true
+	return true
 }
 
 // span returns the observed time in weeks.

@@ -104,8 +104,8 @@ func (c *codec[S]) append(b []byte, s *S) []byte {
 	b = binary.LittleEndian.AppendUint64(b, c.shape)
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.size))
 	for _, r := range c.runs {
-		p := unsafe.Add(unsafe.Pointer(s), r.offset)
-		for range r.count {
+		for i := range r.count {
+			p := unsafe.Add(unsafe.Pointer(s), r.offset+uintptr(i*r.width)) // never past the end
 			switch r.width {
 			case 1:
 				b = append(b, *(*uint8)(p))
@@ -116,7 +116,6 @@ func (c *codec[S]) append(b []byte, s *S) []byte {
 			case 8:
 				b = binary.LittleEndian.AppendUint64(b, *(*uint64)(p))
 			}
-			p = unsafe.Add(p, r.width)
 		}
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], c.crc))
@@ -130,8 +129,8 @@ func (c *codec[S]) decode(s *S, b []byte) error {
 		return fmt.Errorf("state of detector %s: %w; learn it again from history", c.name, err)
 	}
 	for _, r := range c.runs {
-		p := unsafe.Add(unsafe.Pointer(s), r.offset)
-		for range r.count {
+		for i := range r.count {
+			p := unsafe.Add(unsafe.Pointer(s), r.offset+uintptr(i*r.width)) // never past the end
 			ok := true
 			switch r.width {
 			case 1:
@@ -155,7 +154,6 @@ func (c *codec[S]) decode(s *S, b []byte) error {
 				return fmt.Errorf("state of detector %s: a %v has an impossible value; learn it again from history", c.name, r.kind)
 			}
 			fields = fields[r.width:]
-			p = unsafe.Add(p, r.width)
 		}
 	}
 	return nil

@@ -2,15 +2,15 @@ package detectors
 
 // departure follows a series out of its normal and back.
 type departure struct {
-	since int64 // ms; first departing sample
-	// cross holds when s last rose beyond the low threshold times 1, 2, 4, …,
-	// ms; 0 where it is below.
-	cross   [rungs]int64
-	back    int64 // ms; since when it is below the low threshold again
 	running bool  // beyond the low threshold, or not yet quiet since
 	sure    bool  // the score reached 1 in this departure
 	inside  bool  // back is set
 	up      bool  // above the expected value
+	since   int64 // ms; first departing sample
+	// cross holds when s last rose beyond the low threshold times 1, 2, 4, …,
+	// ms; 0 where it is below.
+	cross [rungs]int64
+	back  int64 // ms; since when a sure departure is inside the band again
 }
 
 // rungs is how many doublings of the low threshold are followed.
@@ -21,13 +21,28 @@ const rungs = 6
 // the beginning of a large one.
 const onsetShare = 0.25
 
-// returnSeconds (and at least three samples) below the low threshold end a
-// departure that reached a score of 1.
+// returnSeconds (and at least three samples) inside the band, the last one
+// below the low threshold, end a departure that reached a score of 1.
 const returnSeconds = 120
+
+// reachSeconds (and at least five samples) is how far before a score of 1 an onset may lie while
+// the departure was inside the band, and how long a sure one may be inside it without an end.
+const (
+	reachSeconds = 600
+	reachSteps   = 5
+)
 
 // lowThreshold is where a departure begins, below alarm, the standardised
 // residual at which the score is 1.
-func lowThreshold(alarm float64) float64 { return max(alarm/2, min(2.5, 0.7*alarm)) }
+func lowThreshold(alarm float64) float64 {
+	switch {
+	case alarm >= 5:
+		return alarm / 2
+	case alarm >= 2.5/0.7:
+		return 2.5
+	}
+	return 0.7 * alarm
+}
 
 // begins says whether the standardised residual s starts a departure.
 func (d *departure) begins(s, low float64) bool { return !d.running && s > low }
@@ -36,18 +51,22 @@ func (d *departure) begins(s, low float64) bool { return !d.running && s > low }
 // should one begin here.
 // up tells the side; a change of sides begins another departure.
 func (d *departure) observe(k tick, s, low, score float64, since int64, up bool) {
-	if s > low {
-		if !d.running || up != d.up {
-			*d = departure{since: since, running: true, up: up}
-		}
+	if !d.running && !(s > low) {
+		return
+	}
+	reach := int64(1000 * max(reachSeconds, reachSteps*k.usual))
+	switch {
+	case s > low && (!d.running || up != d.up || (!d.sure && score < 1 && k.t-d.since > reach)):
+		*d = departure{since: since, running: true, up: up}
+	case score >= 1:
 		d.inside = false
-	} else if d.running {
-		if !d.inside {
-			d.inside, d.back = true, k.t
-		}
-		if !d.sure || k.t-d.back >= int64(1000*max(returnSeconds, gapSteps*k.usual)) {
-			*d = departure{}
-		}
+	case !d.sure && s > low:
+	case !d.sure:
+		*d = departure{}
+	case !d.inside:
+		d.inside, d.back = true, k.t
+	case k.t-d.back >= reach || (!(s > low) && k.t-d.back >= int64(1000*max(returnSeconds, gapSteps*k.usual))):
+		*d = departure{}
 	}
 	d.climb(s, low, since)
 	if score >= 1 && !d.sure {

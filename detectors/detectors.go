@@ -31,17 +31,21 @@ type Verdict struct {
 	Onset  int64  // first departing sample of the running departure, Unix milliseconds; 0 when there is none
 	Learnt uint32 // samples the model has learnt from
 	Kind   Kind
-	Up     bool // value is above Expected
-	Doubts Doubt
+	// Silence says more of KindSilence.
+	Silence SilenceKind
+	Up      bool // value is above Expected
+	Doubts  Doubt
 }
 
 // Kind says in which way a series departs.
 type Kind uint8
 
 const (
-	KindNone  Kind = iota
-	KindSpike      // a short departure from the expected value
-	KindShift      // a new level
+	KindNone    Kind = iota
+	KindSpike        // a short departure from the expected value
+	KindShift        // a new level
+	KindSilence      // nothing, or zero
+	KindLimit        // beyond a known limit
 )
 
 // Doubt is a set of reasons why a verdict is less sure than its score.
@@ -81,6 +85,15 @@ type Detector struct {
 	Options func() Options
 	// New makes a bank; opts comes from Options and has been validated.
 	New func(opts Options, c Conditions) (Bank, error)
+
+	// Trials: it judges values together with what they are taken of; its bank is
+	// a [TrialsBank].
+	Trials bool
+	// Absences: a sample of NaN tells it that the series is missing at that
+	// time, and is judged.
+	Absences bool
+	// Falls: what it finds is trouble downwards, whatever is measured.
+	Falls bool
 }
 
 // Options are the typed options of a detector.
@@ -103,7 +116,8 @@ type Bank interface {
 
 	// Observe judges the sample v at t (Unix milliseconds) and learns from it,
 	// unless learning is withheld. Samples not later than the last one, NaN
-	// and infinities are not learnt and return a verdict without a score.
+	// and infinities are not learnt and return a verdict without a score; to
+	// detectors of absences, NaN is a missing sample.
 	Observe(ref Ref, t int64, v float64) Verdict
 	// Hold withholds learning: what was learnt from samples at or after since
 	// (Unix milliseconds) is forgotten as far as the detector can, and nothing

@@ -10,13 +10,14 @@ const (
 	firstLevel = 4.0
 	minLevel   = 1.0
 	maxLevel   = 1e12
-	// firstTail is the shape of the tail before any episode, and counts as much as firstTailCount episodes.
-	firstTail      = 0.35
-	firstTailCount = 5.0
+	// firstTail is the shape of the tail before any episode, and counts as much as firstTailCount episodes:
+	// what one series shows of its tail in weeks is little beside what series have in common.
+	firstTail      = 0.4
+	firstTailCount = 30.0
 	maxTailCount   = 60.0
 	// maskedAbove: episodes rarer than once in 10^0.3 weeks teach the tail with maskedWeight only.
 	maskedAbove  = 0.3
-	maskedWeight = 0.2
+	maskedWeight = 0.3
 	// maskedMost: with as many in the time constant maskedMemory they are not rare but the habit of the series.
 	maskedMost   = 8.0
 	maskedMemory = 7 * 86400.0
@@ -45,6 +46,7 @@ type episodes struct {
 	level   float64 // u, in standard deviations
 	tail    float64 // Hill's estimate without its prior
 	count   float64 // episodes behind it, at most maxTailCount
+	hill    float64 // shape of the tail: the estimate drawn to its prior
 	spacing float64 // ln of the distance in seconds that u was learnt from
 	peak    float64 // the running episode's; 0 = none runs
 	opened  int64   // ms
@@ -57,13 +59,11 @@ type episodes struct {
 }
 
 func newEpisodes(lnDistance float64) episodes {
-	return episodes{level: firstLevel, tail: firstTail, spacing: lnDistance, exp: 1}
+	return episodes{level: firstLevel, tail: firstTail, hill: firstTail, spacing: lnDistance, exp: 1}
 }
 
 // shape is Hill's estimate drawn to its prior.
-func (e *episodes) shape() float64 {
-	return (e.tail*e.count + firstTail*firstTailCount) / (e.count + firstTailCount)
-}
+func (e *episodes) shape() float64 { return e.hill }
 
 // weeks is log10 of the weeks between episodes that reach s.
 func (e *episodes) weeks(s float64) float64 {
@@ -76,11 +76,17 @@ func (e *episodes) weeks(s float64) float64 {
 // reach is the inverse of weeks; 0 where no s is that common.
 func (e *episodes) reach(w float64) float64 {
 	if w >= -logRate {
-		x := min(700, (w+logRate)*math.Ln10*e.shape())
+		x := (w + logRate) * math.Ln10 * e.hill
+		if x > 700 {
+			x = 700
+		}
 		if x != e.expOf { // rarely changes, and is half the cost of a sample
 			e.expOf, e.exp = x, math.Exp(x)
 		}
-		return min(maxPeak, e.level*e.exp)
+		if r := e.level * e.exp; r < maxPeak {
+			return r
+		}
+		return maxPeak
 	}
 	return e.level * max(0, 1+(w+logRate)/3)
 }
@@ -88,19 +94,37 @@ func (e *episodes) reach(w float64) float64 {
 // crowding is log10 of how much denser samples come than those that the level
 // was learnt from.
 func (e *episodes) crowding(lnDistance float64) float64 {
-	return max(0, (e.spacing-lnDistance)/math.Ln10)
+	if e.spacing <= lnDistance {
+		return 0
+	}
+	return (e.spacing - lnDistance) * (1 / math.Ln10)
 }
 
 // learn takes the standardised residual s of the sample k; slow is the gain of
 // spacingMemory for its distance.
 func (e *episodes) learn(s float64, k tick, lnDistance, slow float64) {
-	quiet := int64(1000 * max(quietSeconds, gapSteps*k.usual))
-	if e.peak > 0 && (k.gap || k.t-e.above > quiet || k.t-e.opened > forcedEnd*quiet) {
-		e.close()
+	e.take(s, &k, lnDistance, slow)
+}
+
+// take is learn without a copy of the tick.
+func (e *episodes) take(s float64, k *tick, lnDistance, slow float64) {
+	if e.peak > 0 {
+		quiet := int64(1000 * max(quietSeconds, gapSteps*k.usual))
+		if k.gap || k.t-e.above > quiet || k.t-e.opened > forcedEnd*quiet {
+			e.close()
+		}
 	}
-	e.spacing += slow * (lnDistance - e.spacing)
-	e.level *= max(0.5, 1-e.rate()*episodeRate*k.dt/weekSeconds)
-	e.level = max(minLevel, e.level)
+	if e.spacing != lnDistance {
+		e.spacing += slow * (lnDistance - e.spacing)
+	}
+	left := 1 - e.rate()*k.dt*(episodeRate/weekSeconds)
+	if left < 0.5 {
+		left = 0.5
+	}
+	e.level *= left
+	if e.level < minLevel {
+		e.level = minLevel
+	}
 	if s > e.level {
 		if e.peak == 0 {
 			e.opened = k.t
@@ -111,7 +135,13 @@ func (e *episodes) learn(s float64, k tick, lnDistance, slow float64) {
 }
 
 // rate is how far one episode moves the level: fast at first.
-func (e *episodes) rate() float64 { return max(0.03, 0.5/(1+e.count)) }
+func (e *episodes) rate() float64 {
+	const settled = 0.03
+	if e.count > 0.5/settled {
+		return settled
+	}
+	return max(settled, 0.5/(1+e.count))
+}
 
 // close ends the running episode, if any, and learns from its peak.
 func (e *episodes) close() {
@@ -130,12 +160,18 @@ func (e *episodes) close() {
 	e.level = min(maxLevel, e.level*(1+e.rate()))
 	e.count = min(maxTailCount, e.count+1)
 	e.tail += w * (y - e.tail) / e.count
+	e.estimate()
 	e.peak = 0
+}
+
+// estimate draws the tail to its prior.
+func (e *episodes) estimate() {
+	e.hill = (e.tail*e.count + firstTail*firstTailCount) / (e.count + firstTailCount)
 }
 
 func (e *episodes) valid() bool {
 	in := func(v, least, most float64) bool { return v >= least && v <= most }
-	return in(e.level, minLevel, maxLevel) && in(e.tail, 0, 100) && in(e.count, 0, maxTailCount) &&
+	return in(e.level, minLevel, maxLevel) && in(e.tail, 0, 100) && in(e.count, 0, maxTailCount) && in(e.hill, 1e-3, 100) &&
 		in(e.spacing, -50, 50) && in(e.peak, 0, maxPeak) &&
 		in(e.masked, 0, 1e6) && in(e.expOf, 0, 700) && in(e.exp, 1, math.MaxFloat64) && e.maskedAt >= -maxTime && e.maskedAt <= maxTime &&
 		e.opened >= -maxTime && e.opened <= maxTime && e.above >= -maxTime && e.above <= maxTime

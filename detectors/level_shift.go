@@ -50,7 +50,7 @@ func newLevelShift(o *LevelShiftOptions, c Conditions) (Model[residualState], er
 		calendar:  newCalendar(o.Slots, o.ProfileAlpha, c.Step),
 		scoring:   newScoring(c.Budget),
 		transform: newTransform(o.Transform),
-		step:      c.Step,
+		step:      c.Step.Seconds(),
 		kind:      KindShift,
 		level:     o.Level.Seconds(),
 		scale:     o.Scale.Seconds(),

@@ -2,13 +2,17 @@ package detectors
 
 import "strings"
 
-// String returns "", "spike" or "shift".
+// String returns "", "spike", "shift", "silence" or "limit".
 func (k Kind) String() string {
 	switch k {
 	case KindSpike:
 		return "spike"
 	case KindShift:
 		return "shift"
+	case KindSilence:
+		return "silence"
+	case KindLimit:
+		return "limit"
 	}
 	return ""
 }

@@ -43,7 +43,7 @@ func slowEpisodes(ticks []tick, s []float64) (level, shape float64, closed int) 
 			h = h*(1-weights[i]/n) + tails[i]*weights[i]/n
 		}
 		n := min(60, float64(len(tails)))
-		return (n*h + 5*firstTail) / (n + 5)
+		return (n*h + 30*0.4) / (n + 30)
 	}
 	for i, k := range ticks {
 		quiet := int64(max(3600, 3*k.usual) * 1000)
@@ -62,7 +62,7 @@ func slowEpisodes(ticks []tick, s []float64) (level, shape float64, closed int) 
 				}
 				logMasked = append(logMasked, running.opened)
 				if recent < maskedMost {
-					w = 0.2
+					w = 0.3
 				}
 			}
 			tails = append(tails, max(0, min(math.Log(running.peak)-math.Log(level), 4*h)))
@@ -169,7 +169,7 @@ func slowScale(abs, dt []float64, tau float64, fast float64) (clipped, raw, quic
 	for i, a := range abs {
 		limit := math.Inf(1)
 		if i >= clipAfter {
-			limit = 4 * 1.2533 * max(mean(bounded, tau), 0.1*mean(abs[:i], tau), 0.3*mean(abs[:i], fast))
+			limit = 6 * 1.2533 * max(mean(bounded, tau), 0.1*mean(abs[:i], tau), 0.3*mean(abs[:i], fast))
 		}
 		bounded = append(bounded, min(a, limit))
 	}
@@ -281,7 +281,8 @@ func TestCalendar(t *testing.T) {
 		at   time.Duration
 		want float64
 	}{{7*time.Minute + 30*time.Second, 0}, {15 * time.Minute, 0.5}, {22*time.Minute + 30*time.Second, 1}, {0, 47.5}} {
-		if got, _, _ := p.value(c, x.at.Milliseconds()); !near(got, x.want, 1e-9) {
+		line := p.segment(c, x.at.Milliseconds())
+		if got := line.at(x.at.Milliseconds()); !line.known || !near(got, x.want, 1e-9) {
 			t.Errorf("profile at %v = %v, want %v", x.at, got, x.want)
 		}
 	}

@@ -16,22 +16,20 @@ const (
 // linear interpolation between the slots' middles. Values are relative to the
 // series' origin. A slot is learnt in the middle of the next one, when the
 // interpolation has left it: the prediction then never jumps, and a hold has
-// time to withhold it. While slots are not known, the value stays what it was,
-// so that on the first day the level alone predicts.
+// time to withhold it.
 type profile struct {
-	at    [maxSlots]float32
-	known [maxSlots / 32]uint32
-
 	running slotMean
+	at      [maxSlots]float32
+	known   [maxSlots / 32]uint32
 	ended   slotMean // waits to be learnt
-	carried float64  // the last value
 
 	// The last slot learnt, so that a hold can take it back.
 	undoNumber int64
 	undoValue  float32
 	undoKnown  bool
 	canUndo    bool
-	inside     bool // the last value was interpolated
+
+	repeats repeats
 }
 
 // slotMean gathers the values of one slot.
@@ -79,34 +77,80 @@ func (c calendar) index(number int64) int {
 	return i
 }
 
-// value is the profile at t, and whether it is known there. by is how much it
-// differs from the last value because the known part of the day begins here.
-func (p *profile) value(c calendar, t int64) (v float64, known bool, by float64) {
-	n := c.number(t)
-	i := c.index(n)
-	x := float64(t-n*c.slot)/float64(c.slot) - 0.5
-	j := i + 1
-	if x < 0 {
-		j, x = i-1, -x
+// repeats weighs whether the course of the day repeats: a regression, slot by
+// slot, of how far the values are from their mean over the last hours on how
+// far the profile, as it was before the slot was learnt, is from its own.
+type repeats struct {
+	values, profile float32 // means
+	along, square   float64 // of the regression
+}
+
+const (
+	// courseSeconds is the time constant of the means.
+	courseSeconds = 3 * 3600.0
+	// repeatsSeconds is the time constant of the regression.
+	repeatsSeconds = 4 * 86400.0
+	// slopeMost bounds how much more than the profile one slot may say: an outage is no evidence.
+	slopeMost = 2
+)
+
+// learn takes the mean of a slot and what the profile had there, if known.
+func (r *repeats) learn(c calendar, mean, profile float64, known bool) {
+	slot := float64(c.slot) / 1000
+	if known {
+		q := profile - float64(r.profile)
+		x := clip(mean-float64(r.values), slopeMost*math.Abs(q))
+		g := slot / repeatsSeconds
+		r.along += g * (x*q - r.along)
+		r.square += g * (q*q - r.square)
+	} else {
+		profile = mean
 	}
-	switch {
-	case j < 0:
-		j = c.slots - 1
-	case j == c.slots:
+	g := min(1, slot/courseSeconds)
+	r.values += float32(g * (mean - float64(r.values)))
+	r.profile += float32(g * (profile - float64(r.profile)))
+}
+
+// share is the slope of the regression, between 0 and 1; noise is what the
+// square of the profile must beat.
+func (r *repeats) share(noise float64) float64 {
+	if !(r.along > 0) {
+		return 0
+	}
+	return min(1, r.along/(r.square+noise))
+}
+
+// segment is the profile between two moments at which a slot begins or is
+// learnt: a line.
+type segment struct {
+	from, until  int64   // ms; from is the middle of a slot
+	value, slope float64 // at from, and per ms
+	known        bool
+}
+
+// at is the segment's value at t.
+func (g *segment) at(t int64) float64 { return g.value + g.slope*float64(t-g.from) }
+
+// segment returns the line that holds at t.
+func (p *profile) segment(c calendar, t int64) segment {
+	n := c.number(t)
+	i, begin, half := c.index(n), n*c.slot, c.slot/2
+	j, g := i+1, segment{from: begin + half, until: begin + c.slot}
+	if t < g.from {
+		i, j = i-1, i
+		g.from, g.until = begin-half, g.from
+	}
+	if i < 0 {
+		i = c.slots - 1
+	}
+	if j == c.slots {
 		j = 0
 	}
-	if !p.has(i) || !p.has(j) {
-		p.inside = false
-		return p.carried, false, 0
+	if p.has(i) && p.has(j) {
+		a, b := float64(p.at[i]), float64(p.at[j])
+		g.value, g.slope, g.known = a, (b-a)/float64(c.slot), true
 	}
-	a := float64(p.at[i])
-	v = a + x*(float64(p.at[j])-a)
-	if !p.inside {
-		by = v - p.carried
-		p.inside = true
-	}
-	p.carried = v
-	return v, true, by
+	return g
 }
 
 func (p *profile) has(i int) bool { return p.known[i/32]&(1<<(i%32)) != 0 }
@@ -133,6 +177,7 @@ func (p *profile) commit(c calendar, first int64) {
 	i := c.index(p.ended.number)
 	p.undoNumber, p.undoKnown, p.undoValue, p.canUndo = p.ended.number, p.has(i), p.at[i], true
 	mean := p.ended.sum / p.ended.weight
+	p.repeats.learn(c, mean, float64(p.at[i]), p.has(i))
 	if p.has(i) {
 		days := (p.ended.number - c.number(first)) / int64(c.slots)
 		mean = float64(p.at[i]) + max(c.alpha, 1/float64(1+max(0, days)))*(mean-float64(p.at[i]))
@@ -172,7 +217,16 @@ func (p *profile) check(c calendar) error {
 			return errors.New("its slots are out of range")
 		}
 	}
-	if p.undoNumber > maxTime || p.undoNumber < -maxTime || math.Abs(p.carried) > maxMagnitude {
+	if p.undoNumber > maxTime || p.undoNumber < -maxTime {
+		return errors.New("its profile is out of range")
+	}
+	r := &p.repeats
+	for _, v := range [...]float32{r.values, r.profile, p.undoValue} {
+		if math.Abs(float64(v)) > maxMagnitude {
+			return errors.New("its profile is out of range")
+		}
+	}
+	if !(r.square >= 0 && r.square <= 1e80) || math.Abs(r.along) > 1e80 {
 		return errors.New("its profile is out of range")
 	}
 	for _, v := range p.at {
@@ -181,4 +235,10 @@ func (p *profile) check(c calendar) error {
 		}
 	}
 	return nil
+}
+
+// valid bounds what a decoded line can make of a sample's time.
+func (g *segment) valid() bool {
+	return g.from >= -maxTime && g.from <= maxTime && g.until <= maxTime &&
+		math.Abs(g.value) <= maxMagnitude && math.Abs(g.slope) <= maxMagnitude
 }

@@ -1,9 +1,6 @@
 package detectors
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 const (
 	// warmUp is how many residuals are learnt before the first score.
@@ -12,74 +9,106 @@ const (
 	clipAfter = 30
 	// fastSeconds is the time constant of the scale's fast mean.
 	fastSeconds = 2 * 3600.0
-	// unknownShare: while the slot of the day is unknown the level alone predicts, and follows that much faster.
-	unknownShare = 0.25
 	// firstDayShare is what the scale of the first day, which had no profile, counts afterwards, in time constants.
-	firstDayShare = 0.1
+	// A smooth model's has few independent residuals.
+	firstDayShare, smoothFirstDayShare = 0.3, 0.1
 	// smoothReady is the weight from which a smoothed level is one: 1.6 time constants.
 	smoothReady = 0.8
+	// trustAfter is how old a series must be for its profile to predict: what
+	// was there on one day alone is no course of the day.
+	trustAfter = 2 * dayMs
+	// noEvidence is how much of the squared scale the course of the day must beat.
+	noEvidence = 0.02
 )
 
-// residualState is the state of one series under a residualModel.
+// residualState is the state of one series under a residualModel. What every
+// sample needs comes first, to lie together.
 type residualState struct {
 	clock     clock
+	line      segment // of the profile, now
 	origin    float64 // first value; everything below is relative to it
-	profile   profile
+	low, high float64 // least and largest value
+	share     float64 // of the profile that predicts
 	now       learnt
-	saved     learnt // as it was at savedTime, before a departure
-	savedTime int64  // ms
-	newest    level  // of the last minutes, learnt even while held
-	departure departure
-	changed   int64   // ms; first change of a series that was constant until then
-	size      float64 // the largest residual since then, while the change is not believed
-	reach     float64 // the largest judged value since then
-	first     float64 // least score of the departure that the first change opened; 0 = none
-	side      int64   // ms; since when the samples are beyond the low threshold on one side
+	newest    level   // of the last minutes, learnt even while held
+	goal      float64 // the terms, until termsEnd
+	sure, one float64
+	termsEnd  int64 // ms
 	residuals uint32
-	sign      int8 // the side: -1, 0, 1
-	varied    bool // it was not constant
+	run       uint32 // samples of the departure that the first change opened
+	constant  uint32 // equal samples before it
+	calm      uint8  // samples since the last that departed, of a constant series
+	sign      int8   // the side: -1, 0, 1
+	varied    bool   // it was not constant
 	held      bool
 	isSaved   bool
 	profiled  bool // the profile has been known for a sample
+	short     bool // of the terms
+	departure departure
+	profile   profile
+
+	side      int64   // ms; since when the samples are beyond the low threshold on one side
+	changed   int64   // ms; first change of a series that was constant until then
+	waiting   int64   // ms; since when a change is not believed
+	size      float32 // the largest residual since then
+	reach     float32 // the largest judged value since then
+	evidence  float64 // log10 of how unlikely the run is
+	saved     kept    // as it was at savedTime, before a departure
+	savedTime int64   // ms
 }
 
 // learnt is what a departure must not teach.
 type learnt struct {
-	level    level
+	level    anchored
 	scale    scale
 	episodes episodes
 }
 
-// residualModel judges what is left of a sample when the course of the day and
-// a level are taken away: each sample's rest, or, when smooth, the rest's mean
+// kept is what of it a hold restores.
+type kept struct {
+	level              anchored
+	clipped, raw, fast float64 // of the scale
+	weight             float64
+	tail, count        float64 // of the episodes
+	rarely             float64 // their level
+}
+
+func (l *learnt) keep() kept {
+	e, c := &l.episodes, &l.scale
+	return kept{l.level, c.clipped, c.raw, c.fast, c.weight, e.tail, e.count, e.level}
+}
+
+func (k *kept) restore(l *learnt) {
+	e, c := &l.episodes, &l.scale
+	l.level = k.level
+	c.clipped, c.raw, c.fast, c.weight = k.clipped, k.raw, k.fast, k.weight
+	e.tail, e.count, e.level, e.peak = k.tail, k.count, k.rarely, 0
+	e.estimate()
+}
+
+// residualModel judges what is left of a sample when a level and the course of
+// the day are taken away: each sample's rest, or, when smooth, the rest's mean
 // over the time constant newest.
 type residualModel struct {
 	calendar  calendar
 	scoring   scoring
 	transform transform
-	step      time.Duration
+	step      float64 // seconds
 	kind      Kind
 	smooth    bool
 
 	level, scale, newest float64 // time constants in seconds
 	fastShare            float64 // of the scale's fast mean
 
-	// Terms for the span of the last sample's series, which is often that of the next series.
-	span  float64
-	terms terms
-
 	// Gains for the distance of the last sample, which is usually that of the next one.
-	gainsFor                        float64
-	aLevel, aUnknown, aScale, aFast float64
-	aNewest, aSpacing, lnDistance   float64
+	gainsFor                      float64
+	aLevel, aScale, aFast         float64
+	aNewest, aSpacing, lnDistance float64
 }
 
 func (m *residualModel) gains(dt float64) {
-	if dt == m.gainsFor {
-		return
-	}
 	m.gainsFor = dt
-	m.aLevel, m.aUnknown, m.aScale = gain(dt, m.level), gain(dt, m.level*unknownShare), gain(dt, m.scale)
+	m.aLevel, m.aScale = gain(dt, m.level), gain(dt, m.scale)
 	m.aFast, m.aNewest = gain(dt, fastSeconds), gain(dt, m.newest)
 	m.aSpacing, m.lnDistance = gain(dt, spacingMemory), math.Log(dt)
 }
@@ -89,56 +118,105 @@ func (m *residualModel) gains(dt float64) {
 type sample struct {
 	tick
 	value    float64 // as given
+	course   float64 // how far the profile is from its mean over the time of the level
 	expected float64
 	rest     float64 // of the sample
 	judged   float64 // the rest, or its mean
 	sigma    float64 // scale of what is judged
+	z        float64 // |judged| / sigma
 	known    bool    // the slot of the day is known
 }
 
-func (m *residualModel) Observe(s *residualState, t int64, v float64) Verdict {
+func (m *residualModel) Observe(s *residualState, t int64, v float64) (out Verdict) {
 	origin, ok := m.transform.origin(v, s.origin, s.clock.samples == 0)
 	if !ok {
 		return s.unjudged(v)
 	}
-	k, ok := s.clock.admit(t, m.step)
-	if !ok {
+	var x sample
+	if !s.clock.take(&x.tick, t, m.step) {
 		return s.unjudged(v)
 	}
-	m.gains(k.dt)
-	if k.first {
-		s.origin = origin
-		s.profile.running.number = m.calendar.number(t)
-		s.now.level = level{weight: m.aLevel}
-		s.newest = level{weight: m.aNewest}
-		s.now.episodes = newEpisodes(m.lnDistance)
-		s.saved.episodes = s.now.episodes
+	if x.dt != m.gainsFor {
+		m.gains(x.dt)
+	}
+	if x.first {
+		m.begin(s, t, origin)
 		return s.unjudged(v)
 	}
 	if s.clock.samples == 2 {
 		s.now.episodes.spacing = m.lnDistance
 	}
-	base, known := m.advance(s, k)
-	x := sample{tick: k, value: v, known: known}
-	x.expected = base + s.now.level.mean
-	x.rest = m.transform.forward(v, s.origin+x.expected) - s.origin - x.expected
-	if math.Abs(x.rest) <= rounding(x.expected, s.origin) {
-		x.rest = 0
+	if t >= s.line.until {
+		m.turn(s, x.tick)
 	}
-	x.judged = x.rest
-	s.newest.learn(x.expected+x.rest-base-s.newest.mean, m.aNewest)
+	if x.gap {
+		m.skip(s, x.tick)
+	}
+	m.predict(s, &x, v)
+	if !m.ready(s) || s.residuals < warmUp {
+		out = s.unjudged(v)
+		out.Expected, out.Up = m.transform.back(s.origin+x.expected), x.judged > 0
+		if s.residuals >= warmUp {
+			out.Doubts |= DoubtAfterGap
+		}
+	} else {
+		m.judge(s, &x, &out)
+	}
+	if !s.held {
+		m.learn(s, &x)
+	}
+	return out
+}
+
+// predict fills what the sample is judged by.
+func (m *residualModel) predict(s *residualState, x *sample, v float64) {
+	x.value, x.known = v, s.line.known
+	if x.known {
+		x.course = s.line.at(x.t) - s.now.level.course
+	}
+	plain := s.share * x.course
+	// What was never seen is not expected: a ratio of zero does not rise to zero.
+	expected := s.now.level.mean + plain
+	if expected > s.high {
+		expected = s.high
+	}
+	if expected < s.low {
+		expected = s.low
+	}
+	at := v
+	if m.transform.log {
+		at = m.transform.forward(v, s.origin+expected)
+	}
+	rest := at - s.origin - expected
+	tiny := rounding(expected, s.origin)
+	if math.Abs(rest) <= tiny {
+		rest = 0
+	}
+	x.expected, x.rest, x.judged = expected, rest, rest
+	s.newest.learn(clip(expected+rest-plain, maxMagnitude)-s.newest.mean, m.aNewest)
 	if m.smooth {
 		x.judged = s.newest.mean - s.now.level.mean
-		if math.Abs(x.judged) <= rounding(x.expected, s.origin) {
+		if math.Abs(x.judged) <= tiny {
 			x.judged = 0
 		}
 	}
 	x.sigma = s.now.scale.sigma(m.fastShare)
-	verdict := m.judge(s, x)
-	if !s.held {
-		m.learn(s, x)
+	if x.judged != 0 && x.sigma > 0 {
+		x.z = math.Abs(x.judged) / x.sigma
+		if x.z > maxPeak {
+			x.z = maxPeak
+		}
 	}
-	return verdict
+}
+
+// begin takes the first sample.
+func (m *residualModel) begin(s *residualState, t int64, origin float64) {
+	s.origin = origin
+	s.profile.running.number = m.calendar.number(t)
+	s.line.until, s.termsEnd = t, t
+	s.now.level = anchored{weight: m.aLevel}
+	s.newest = level{weight: m.aNewest}
+	s.now.episodes = newEpisodes(m.lnDistance)
 }
 
 // rounding is the size of residuals that the arithmetic alone may leave: the
@@ -147,36 +225,46 @@ func rounding(expected, origin float64) float64 {
 	return 2e-7*math.Abs(expected) + 1e-12*math.Abs(origin)
 }
 
-// advance brings the state to the time of a sample, before the sample is seen,
-// and returns the profile's value there and whether it is known.
-func (m *residualModel) advance(s *residualState, k tick) (float64, bool) {
+// turn takes the next line of the profile, before the sample at its begin is
+// seen, and weighs the profile anew.
+func (m *residualModel) turn(s *residualState, k tick) {
 	if !s.held {
 		s.profile.enter(m.calendar, k.t, s.clock.first)
 	}
-	base, known, by := s.profile.value(m.calendar, k.t)
-	s.shift(-by)
-	if k.gap {
-		s.newest.weight *= math.Exp(-k.distance / m.newest)
-		if !s.held {
-			s.now.episodes.close()
-			s.departure, s.first, s.sign = departure{}, 0, 0
-			if !m.smooth { // a day's level outlives a gap
-				s.now.level.weight = 0
-			}
+	was := s.line.known
+	s.line = s.profile.segment(m.calendar, k.t)
+	if s.line.known && !was { // the known part of the day begins here
+		s.now.level.course = s.line.at(k.t)
+		s.saved.level.course = s.now.level.course
+	}
+	if s.held {
+		return
+	}
+	if s.line.known && !s.profiled {
+		s.profiled = true
+		if m.smooth {
+			s.now.scale.fade(smoothFirstDayShare)
+		} else {
+			s.now.scale.fade(firstDayShare)
 		}
 	}
-	if known && !s.profiled && !s.held {
-		s.profiled = true
-		s.now.scale.fade(firstDayShare)
+	if k.t-s.clock.first >= trustAfter {
+		sigma := s.now.scale.sigma(m.fastShare)
+		s.share = s.profile.repeats.share(noEvidence * sigma * sigma)
 	}
-	return base, known
 }
 
-// shift moves all that is relative to the profile.
-func (s *residualState) shift(by float64) {
-	s.now.level.mean += by
-	s.saved.level.mean += by
-	s.newest.mean += by
+// skip takes what a gap ends.
+func (m *residualModel) skip(s *residualState, k tick) {
+	s.newest.weight *= math.Exp(-k.distance / m.newest)
+	if s.held {
+		return
+	}
+	s.now.episodes.close()
+	s.departure, s.run, s.sign = departure{}, 0, 0
+	if !m.smooth { // a day's level outlives a gap
+		s.now.level.weight = 0
+	}
 }
 
 // ready says whether there is something to judge.
@@ -184,162 +272,59 @@ func (m *residualModel) ready(s *residualState) bool {
 	return s.now.level.weight > 0 && (!m.smooth || s.newest.weight >= smoothReady)
 }
 
+// termsShare is by what share the span must grow for new terms.
+const termsShare = 1.0 / 64
+
 // judge says how rare the sample is and follows the departure.
-func (m *residualModel) judge(s *residualState, x sample) Verdict {
-	out := s.unjudged(x.value)
-	out.Expected = m.transform.back(s.origin + x.expected)
-	out.Up = x.judged > 0
-	if !m.ready(s) {
-		if s.residuals >= warmUp {
-			out.Doubts |= DoubtAfterGap
-		}
-		return out
+func (m *residualModel) judge(s *residualState, x *sample, out *Verdict) {
+	if x.t >= s.termsEnd {
+		now := m.scoring.terms(s.clock.span())
+		s.goal, s.sure, s.one, s.short = now.goal, now.sure, now.one, now.short
+		s.termsEnd = x.t + int64(float64(x.t-s.clock.first)*termsShare)
 	}
-	if s.residuals < warmUp {
-		return out
-	}
-	if span := s.clock.span(); span != m.span || m.terms.sure == 0 {
-		m.span, m.terms = span, m.scoring.terms(span)
-	}
-	terms := m.terms
-	if terms.short {
-		out.Doubts |= DoubtShortHistory
-	}
-	if !s.varied {
-		out.Doubts |= DoubtConstant
-	}
-	crowding := s.now.episodes.crowding(m.lnDistance)
-	alarm := s.now.episodes.reach(terms.need() + crowding)
+	terms := terms{s.goal, s.sure, s.one, s.short}
+	e := &s.now.episodes
+	crowding := e.crowding(m.lnDistance)
+	alarm := e.reach(terms.one + crowding)
 	low := lowThreshold(alarm)
-	z := 0.0
-	switch {
-	case x.judged == 0:
-	case x.sigma > 0:
-		z = min(maxPeak, math.Abs(x.judged)/x.sigma)
-	case m.believed(s, x):
-		z = maxPeak
-		s.first = m.scoring.firstChange(float64(s.changed-s.clock.first) / (1000 * weekSeconds))
+	out.Doubts = s.doubts(terms)
+	if x.judged != 0 && !(x.sigma > 0) && m.believed(s, x) {
+		x.z = maxPeak
 	}
-	out.Score = terms.score(s.now.episodes.weeks(z) - crowding)
-	if z == maxPeak && s.first > 0 {
-		out.Score = s.first
-	} else if z > low {
-		out.Score = max(out.Score, s.first)
+	score := terms.score(e.weeks(x.z) - crowding)
+	if x.z > low && (s.run > 0 || x.z == maxPeak) {
+		score = m.firstChange(s, x, terms, score)
 	}
-	m.follow(s, x, z, low, out.Score)
-	out.Lower = m.transform.back(s.origin + x.expected - alarm*x.sigma)
-	out.Upper = m.transform.back(s.origin + x.expected + alarm*x.sigma)
-	out.Onset = s.departure.onset()
-	if out.Onset != 0 || out.Score >= 1 {
+	if m.smooth || s.departure.running || x.z > low {
+		m.follow(s, x, low, score)
+		out.Onset = s.departure.onset()
+	} else {
+		s.run = 0
+	}
+	if out.Onset != 0 || score >= 1 {
 		out.Kind = m.kind
 	}
-	return out
-}
-
-// believed says whether a change of a series that was constant until then is
-// more than one sample to a smooth model: half of it must have reached the mean.
-func (m *residualModel) believed(s *residualState, x sample) bool {
-	if s.varied {
-		return true // held at a time when it was constant
-	}
-	if s.size == 0 {
-		s.changed = x.t
-	}
-	s.size, s.reach = max(s.size, math.Abs(x.rest)), max(s.reach, math.Abs(x.judged))
-	if m.smooth && math.Abs(x.judged) < s.size/2 {
-		return false
-	}
-	s.varied = true
-	return true
-}
-
-// follow tracks the departure, and saves what was learnt before it.
-func (m *residualModel) follow(s *residualState, x sample, z, low, score float64) {
-	since := x.t
-	if m.smooth {
-		// The mean departs later than the samples: the onset is where they
-		// went to this side for good.
-		sign := int8(0)
-		if math.Abs(x.rest) > low*x.sigma {
-			sign = int8(math.Copysign(1, x.rest))
-		}
-		if sign != s.sign {
-			s.sign, s.side = sign, x.t
-		}
-		if sign != 0 && (sign > 0) == (x.judged > 0) {
-			since = s.side
-		}
-		if !s.varied || s.first > 0 {
-			since = min(since, s.changed)
-		}
-	}
-	if s.departure.begins(z, low) && !s.held {
-		s.saved, s.savedTime, s.isSaved = s.now, x.t, true
-	}
-	s.departure.observe(x.tick, z, low, score, since, x.judged > 0)
-	if !s.departure.running {
-		s.first = 0
+	out.Value, out.Score, out.Learnt, out.Up = x.value, score, s.residuals, x.judged > 0
+	middle, width := s.origin+x.expected, alarm*x.sigma
+	out.Expected, out.Lower, out.Upper = middle, middle-width, middle+width
+	if m.transform.log {
+		out.Expected, out.Lower, out.Upper = m.transform.back(middle), m.transform.back(middle-width), m.transform.back(middle+width)
 	}
 }
 
-// settleShare is after how many time constants of a smooth model a change that
-// comes and goes makes a series no longer constant.
-const settleShare = 4
-
-// learn takes a sample that was judged.
-func (m *residualModel) learn(s *residualState, x sample) {
-	a := m.aLevel
-	if !x.known {
-		a = m.aUnknown
+// doubts are those of a judged sample.
+func (s *residualState) doubts(t terms) (d Doubt) {
+	if t.short {
+		d |= DoubtShortHistory
 	}
-	switch {
-	case !m.ready(s):
-		if s.now.level.weight == 0 || s.residuals < warmUp {
-			s.now.level.learn(x.judged, a)
-		}
-		if m.smooth {
-			s.profile.add(x.expected+x.rest, x.dt)
-		}
-		return
-	case m.smooth && !s.varied && s.size > 0:
-		// Wait for the change to be believed, or to be the habit of the series.
-		if float64(x.t-s.changed) < settleShare*1000*m.newest {
-			return
-		}
-		s.varied = true
-		s.now.scale.learn(s.reach, s.reach, 1, 1)
+	if !s.varied {
+		d |= DoubtConstant
 	}
-	limit, profileLimit := clipSigmas*x.sigma, profileClipSigmas*x.sigma
-	if m.smooth { // the scale of single samples, were they independent
-		profileLimit *= math.Sqrt(max(1, 2*m.newest/x.dt))
-	}
-	if s.residuals < clipAfter {
-		limit, profileLimit = maxMagnitude, maxMagnitude
-	}
-	if s.residuals >= warmUp && x.sigma > 0 {
-		s.now.episodes.learn(math.Abs(x.judged)/x.sigma, x.tick, m.lnDistance, m.aSpacing)
-	}
-	s.varied = s.varied || x.judged != 0
-	s.profile.add(x.expected+clip(x.rest, profileLimit), x.dt)
-	s.now.level.learn(clip(x.judged, limit), a)
-	s.now.scale.learn(math.Abs(x.judged), limit, m.aScale, m.aFast)
-	if s.residuals < math.MaxUint32 {
-		s.residuals++
-	}
-}
-
-// unjudged is the verdict on a sample that cannot be judged.
-func (s *residualState) unjudged(v float64) Verdict {
-	nan := math.NaN()
-	out := Verdict{Value: v, Expected: nan, Lower: nan, Upper: nan, Score: nan, Learnt: s.residuals}
-	if s.residuals < warmUp {
-		out.Doubts |= DoubtWarmingUp
-	}
-	if s.clock.samples > 0 && s.clock.sinceGap < doubtfulAfterGap {
-		out.Doubts |= DoubtAfterGap
+	if s.clock.sinceGap < doubtfulAfterGap {
+		d |= DoubtAfterGap
 	}
 	if s.held {
-		out.Doubts |= DoubtHeld
+		d |= DoubtHeld
 	}
-	return out
+	return d
 }

@@ -6,7 +6,7 @@ const (
 	// madToSigma turns a mean absolute deviation into a standard deviation, for Gaussian values.
 	madToSigma = 1.2533
 	// clipSigmas bounds what one residual teaches the level and the scale.
-	clipSigmas = 4
+	clipSigmas = 6
 	// profileClipSigmas bounds what one residual teaches the profile.
 	profileClipSigmas = 6
 	// rawShare of the unclipped mean is the least scale: it keeps zero-inflated series from a scale of zero.
@@ -28,18 +28,26 @@ type scale struct {
 
 // sigma returns the scale without the fast mean when share is 0.
 func (s *scale) sigma(share float64) float64 {
-	return madToSigma * max(s.clipped, rawShare*s.raw, share*s.fast)
+	most := s.clipped
+	if x := rawShare * s.raw; x > most {
+		most = x
+	}
+	if x := share * s.fast; x > most {
+		most = x
+	}
+	return madToSigma * most
 }
 
 // learn takes an absolute residual; a and fast are the gains of the two means
 // for the time since the last one, limit is the clip.
 func (s *scale) learn(abs, limit, a, fast float64) {
-	s.weight += a * (1 - s.weight)
-	g := a / s.weight
-	s.clipped += g * (min(abs, limit) - s.clipped)
+	g := weigh(&s.weight, a)
 	s.raw += g * (abs - s.raw)
-	s.fastWeight += fast * (1 - s.fastWeight)
-	s.fast += fast / s.fastWeight * (abs - s.fast)
+	s.fast += weigh(&s.fastWeight, fast) * (abs - s.fast)
+	if abs > limit {
+		abs = limit
+	}
+	s.clipped += g * (abs - s.clipped)
 }
 
 // fade makes what was learnt weigh as little as if it had been seen for the
@@ -56,20 +64,53 @@ func (s *scale) valid() bool {
 // mean of time constant tau.
 func gain(dt, tau float64) float64 { return -math.Expm1(-dt / tau) }
 
+// weigh adds a sample of gain a to the weight seen so far, and returns the gain
+// that makes the mean right from the start.
+func weigh(weight *float64, a float64) float64 {
+	const full = 1 - 1e-12
+	if *weight > full { // a division saved, on every sample but the first
+		return a
+	}
+	*weight += a * (1 - *weight)
+	return a / *weight
+}
+
 // level is an exponentially weighted mean in time, right from the start.
 type level struct{ mean, weight float64 }
 
 func (l *level) learn(delta, a float64) {
-	l.weight += a * (1 - l.weight)
-	l.mean += a / l.weight * delta
+	l.mean += weigh(&l.weight, a) * delta
 }
 
 func (l *level) valid() bool {
 	return math.Abs(l.mean) <= maxMagnitude && l.weight >= 0 && l.weight <= 1
 }
 
+// anchored is a level together with the mean that the profile had over the
+// same time, so that a share of the profile can be taken away from both.
+type anchored struct{ mean, course, weight float64 }
+
+// learn takes how far the value and the profile are from their means.
+func (l *anchored) learn(delta, by, a float64) {
+	g := weigh(&l.weight, a)
+	l.mean += g * delta
+	l.course += g * by
+}
+
+func (l *anchored) valid() bool {
+	return math.Abs(l.mean) <= maxMagnitude && math.Abs(l.course) <= maxMagnitude && l.weight >= 0 && l.weight <= 1
+}
+
 // maxMagnitude is the largest distance from the first sample that is judged.
 const maxMagnitude = 1e37
 
 // clip bounds x to ±limit.
-func clip(x, limit float64) float64 { return max(-limit, min(limit, x)) }
+func clip(x, limit float64) float64 {
+	if x > limit {
+		return limit
+	}
+	if x < -limit {
+		return -limit
+	}
+	return x
+}

@@ -17,19 +17,18 @@ const leastSpan = 1.0 / 7
 type terms struct {
 	goal  float64 // log10 of the weeks at which the score is 1
 	sure  float64 // log10 of the weeks up to which the history is evidence
+	one   float64 // log10 of the weeks at which the score is 1 with the history there is
 	short bool    // less history than the budget's period
 }
 
 func (j scoring) terms(span float64) terms {
-	if span >= j.period {
-		return terms{goal: math.Log10(j.period), sure: math.Log10(span) + 1}
-	}
 	span = max(span, 1e-9)
-	return terms{
-		goal:  math.Log10(min(j.period, max(span, leastSpan))),
-		sure:  math.Log10(span) + 1,
-		short: true,
+	m := terms{goal: math.Log10(min(j.period, max(span, leastSpan))), sure: math.Log10(span) + 1, short: span < j.period}
+	m.one = m.goal
+	if m.goal > m.sure {
+		m.one = m.sure + math.Pow(10, m.goal-m.sure) - 1
 	}
+	return m
 }
 
 // score is 1 at the goal and 1 more for each factor of ten. Beyond ten times
@@ -43,12 +42,7 @@ func (m terms) score(w float64) float64 {
 }
 
 // need is log10 of the weeks at which the score is 1.
-func (m terms) need() float64 {
-	if m.goal <= m.sure {
-		return m.goal
-	}
-	return m.sure + math.Pow(10, m.goal-m.sure) - 1
-}
+func (m terms) need() float64 { return m.one }
 
 // firstChange is the score of the first change of a series that was constant
 // for span weeks: as rare as once in that span.

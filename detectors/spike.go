@@ -15,7 +15,7 @@ change is forgotten as the level follows it, unless learning is withheld: use
 level_shift beside it.`,
 	func() *SpikeOptions {
 		return &SpikeOptions{
-			Slots: 96, ProfileAlpha: 0.2, Level: time.Hour, Scale: day, Transform: TransformNone,
+			Slots: 96, ProfileAlpha: 0.2, Level: 15 * time.Minute, Scale: week, Transform: TransformNone,
 		}
 	}, newSpike)
 
@@ -46,7 +46,7 @@ func newSpike(o *SpikeOptions, c Conditions) (Model[residualState], error) {
 		calendar:  newCalendar(o.Slots, o.ProfileAlpha, c.Step),
 		scoring:   newScoring(c.Budget),
 		transform: newTransform(o.Transform),
-		step:      c.Step,
+		step:      c.Step.Seconds(),
 		kind:      KindSpike,
 		level:     o.Level.Seconds(),
 		scale:     o.Scale.Seconds(),

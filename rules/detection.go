@@ -23,6 +23,7 @@ type Detection struct {
 	labels      labels.Labels // the group's and the rule's
 	annotations labels.Labels
 	query       string // the expression as Prometheus prints it
+	of          string // the same of `of`; empty: none
 	o           detectionOptions
 	group       *Group // set once, before the first evaluation
 
@@ -76,6 +77,9 @@ func newDetection(spec *DetectionSpec, groupLabels map[string]string, o detectio
 		o:           o,
 		health:      promrules.HealthUnknown,
 	}
+	if spec.Of != nil {
+		d.of = spec.Of.String()
+	}
 	if err := d.begin(); err != nil {
 		return nil, fmt.Errorf("%s:%d:%d: %w", spec.File, spec.Line, spec.Column, err)
 	}
@@ -97,7 +101,7 @@ func (d *Detection) begin() error {
 
 // stateKey names what a state means: rules with equal keys may exchange states.
 func (d *Detection) stateKey() string {
-	return fmt.Sprintf("%q %q %q %s %v %s", d.spec.Name, d.query, d.spec.Detector.Name, optionsText(d.spec.Options), d.o.interval, d.spec.Budget)
+	return fmt.Sprintf("%q %q %q %q %q %s %v %s", d.spec.Name, d.query, d.of, d.spec.By, d.spec.Detector.Name, optionsText(d.spec.Options), d.o.interval, d.spec.Budget)
 }
 
 func optionsText(o detectors.Options) string {
@@ -198,6 +202,9 @@ func (d *Detection) String() string {
 	out, err := yaml.Marshal(struct {
 		Detect      string
 		Expr        string
+		Of          string
+		By          []string
+		Up          string
 		Signal      Signal
 		Detector    string
 		Options     string
@@ -210,7 +217,7 @@ func (d *Detection) String() string {
 		Labels      map[string]string `yaml:"labels"`
 		Annotations map[string]string `yaml:"annotations"`
 	}{
-		d.spec.Name, d.query, d.spec.Signal, d.spec.Detector.Name, optionsText(d.spec.Options), d.spec.Direction,
+		d.spec.Name, d.query, d.of, d.spec.By, d.spec.upQuery(), d.spec.Signal, d.spec.Detector.Name, optionsText(d.spec.Options), d.spec.Direction,
 		d.spec.Budget.String(), d.spec.MinChange, d.spec.For, write, d.spec.Unit, d.labels.Map(), maps.Clone(d.spec.Annotations),
 	})
 	if err != nil {

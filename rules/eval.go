@@ -53,19 +53,41 @@ func (d *Detection) eval(ctx context.Context, at time.Time, query promrules.Quer
 	if err != nil {
 		return nil, EvaluationSummary{}, err
 	}
+	var of *joined
+	if d.of != "" {
+		w, err := query(ctx, d.of, at)
+		if err == nil {
+			of, err = join(w)
+		}
+		if err != nil {
+			return nil, EvaluationSummary{}, fmt.Errorf("of: %w", err)
+		}
+	}
 	if limit <= 0 || limit > d.o.seriesLimit {
 		limit = d.o.seriesLimit
 	}
-	return d.judge(v, at.UnixMilli(), limit, ev)
+	return d.judge(judgement{
+		result: v, of: of, t: at.UnixMilli(), limit: limit, absences: d.absences(ctx, query, at.UnixMilli()),
+	}, ev)
+}
+
+// judgement is what there is to judge in an evaluation.
+type judgement struct {
+	result   promql.Vector
+	of       *joined // nil: none
+	t        int64   // ms
+	limit    int
+	absences *absences // nil: missing series are not judged
 }
 
 // judge has the detector judge the series of a result, in the order of their
-// labels.
-func (d *Detection) judge(v promql.Vector, t int64, limit int, ev *Evaluation) (out promql.Vector, sum EvaluationSummary, err error) {
+// labels, and those that are missing in it.
+func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum EvaluationSummary, err error) {
+	v, t := j.result, j.t
 	var now *series
 	defer d.recovered(&now, &err)
 	st := d.states
-	added, refused, err := st.take(v, t, limit, d.shape())
+	added, refused, err := st.take(v, t, j.limit, d.shape())
 	if err != nil {
 		return nil, sum, err
 	}
@@ -76,18 +98,31 @@ func (d *Detection) judge(v promql.Vector, t int64, limit int, ev *Evaluation) (
 			st.hold(s, h)
 		}
 	}
+	if j.absences != nil {
+		j.absences.groups()
+	}
 	out = make(promql.Vector, 0, len(v)*d.outputs())
 	readings := d.o.onEvaluation != nil
 	if readings {
 		ev.Readings = make([]Reading, 0, len(v))
 	}
 	for _, s := range st.sorted {
-		if s.round != st.round {
+		now = s
+		var verdict detectors.Verdict
+		switch {
+		case s.round == st.round:
+			s.seen = t
+			verdict = d.observe(s, t, j.of)
+		case j.absences == nil:
 			s.anomalous = false
 			continue
+		default:
+			var ok bool
+			if verdict, ok = j.absences.judge(s); !ok {
+				s.anomalous, s.departing = false, false
+				continue
+			}
 		}
-		now = s
-		verdict := st.bank.Observe(s.ref, t, s.value)
 		d.decide(s, t, verdict)
 		sum.Series++
 		if s.anomalous {
@@ -126,8 +161,8 @@ const lookback = 5 * time.Minute
 
 // decide says whether the series is anomalous.
 func (d *Detection) decide(s *series, t int64, v detectors.Verdict) {
-	gap := t-s.seen > max(lookback, 3*d.o.interval).Milliseconds()
-	s.seen = t
+	gap := t-s.told > max(lookback, 3*d.o.interval).Milliseconds()
+	s.told = t
 	s.anomalous = false
 	if math.IsNaN(v.Score) {
 		// Not known is neither anomalous nor normal again.
@@ -177,8 +212,10 @@ func (d *Detection) write(out promql.Vector, s *series, t int64, v detectors.Ver
 	return out
 }
 
+func timeOf(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
 func reading(s *series, t int64, v detectors.Verdict) Reading {
-	r := Reading{Series: s.labels, Key: s.key, Time: time.UnixMilli(t).UTC(), Verdict: v, Anomalous: s.anomalous}
+	r := Reading{Series: s.labels, Key: s.key, Time: timeOf(t), Verdict: v, Anomalous: s.anomalous}
 	switch {
 	case v.Onset != 0:
 		r.Onset = time.UnixMilli(v.Onset).UTC()

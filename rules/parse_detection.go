@@ -20,6 +20,9 @@ const ruleLabel = "rule"
 type detectionFields struct {
 	Detect      string            `yaml:"detect"`
 	Expr        string            `yaml:"expr"`
+	Of          *string           `yaml:"of"`
+	By          []string          `yaml:"by"`
+	Up          *string           `yaml:"up"`
 	Signal      string            `yaml:"signal"`
 	Detector    yaml.Node         `yaml:"detector"`
 	Direction   string            `yaml:"direction"`
@@ -41,8 +44,6 @@ type minChangeFields struct {
 // than that they are unknown.
 func refused() map[string]string {
 	return map[string]string{
-		"by":     "by: is not supported yet: remove it",
-		"of":     "of: is not supported yet: write the ratio in expr",
 		"record": "a rule has one of record, alert and detect",
 		"alert":  "a rule has one of record, alert and detect",
 	}
@@ -76,27 +77,62 @@ func (p *fileParser) detection(n *yaml.Node) *DetectionSpec {
 	}
 	signalOK := p.oneOf(at("signal"), "signal", fields.Signal, signalNames())
 	spec.Signal = Signal(fields.Signal)
-	spec.Direction = spec.Signal.defaultDirection()
-	if yamlfile.Field(n, "direction") != nil {
-		p.oneOf(at("direction"), "direction", fields.Direction, directionNames())
-		spec.Direction = Direction(fields.Direction)
+	if fields.Of != nil {
+		spec.Of = p.expression(at("of"), *fields.Of)
 	}
 	if detector := &fields.Detector; detector.Kind != 0 && detector.ShortTag() != "!!null" {
 		spec.Detector, spec.Options = p.detector(yamlfile.Resolve(detector))
 	} else if signalOK {
-		spec.Detector, spec.Options = p.detectorNamed(n, spec.Signal.defaultDetector(), nil)
+		spec.Detector, spec.Options = p.detectorNamed(n, spec.defaultDetector(p.catalogue), nil)
 	}
+	spec.Direction = spec.Signal.defaultDirection()
+	if spec.Detector.Falls {
+		spec.Direction = Down
+	}
+	if yamlfile.Field(n, "direction") != nil {
+		p.oneOf(at("direction"), "direction", fields.Direction, directionNames())
+		spec.Direction = Direction(fields.Direction)
+	}
+	spec.setEvent()
+	p.absences(at, spec, fields)
 	spec.Budget = fields.FalseAlarms
 	p.minChange(at("min_change"), spec, fields.MinChange)
 	spec.For = time.Duration(fields.For)
 	p.write(at("write"), spec, fields.Write)
 	spec.Unit = spec.Signal.defaultUnit()
+	if o, ok := spec.Options.(detectors.OfOptions); spec.Of != nil && !(ok && o.OfDiffers()) {
+		spec.Unit = "ratio"
+	}
 	if fields.Unit != nil {
 		spec.Unit = *fields.Unit
 	}
 	p.labels(n, fields.Labels, ruleLabel)
 	spec.Labels, spec.Annotations = fields.Labels, fields.Annotations
 	return spec
+}
+
+// absences reads the fields that tell how missing series are judged.
+func (p *fileParser) absences(at func(string) *yaml.Node, spec *DetectionSpec, fields detectionFields) {
+	if spec.Detector.Name != "" && !spec.Detector.Absences {
+		for _, name := range []string{"by", "up"} {
+			if (name == "by" && fields.By != nil) || (name == "up" && fields.Up != nil) {
+				p.fail(at(name), "%s: says how missing series are judged, which detector %s does not: remove it, or take silence", name, spec.Detector.Name)
+			}
+		}
+		return
+	}
+	if fields.Up != nil {
+		spec.Up = p.expression(at("up"), *fields.Up)
+	}
+	for _, name := range fields.By {
+		if !model.UTF8Validation.IsValidLabelName(name) || name == model.MetricNameLabel {
+			p.fail(at("by"), "by: %q is no label name", name)
+		}
+	}
+	if twice, ok := sameNames(fields.By); !ok {
+		p.fail(at("by"), "by: label %q is there twice", twice)
+	}
+	spec.By = slices.Sorted(slices.Values(fields.By))
 }
 
 // withoutRefused reports the fields that are refused and returns the rule without them.
@@ -154,6 +190,11 @@ func (p *fileParser) detectorNamed(at *yaml.Node, name string, options *yaml.Nod
 		}
 		for _, err := range split(opts.Validate()) {
 			p.fail(options, "detector %s: %v", d.Name, err)
+		}
+		if o, ok := opts.(detectors.RequiredOptions); ok {
+			if err := o.Required(); err != nil {
+				p.fail(options, "detector %s: %v", d.Name, err)
+			}
 		}
 		return d, opts
 	}

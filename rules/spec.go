@@ -19,6 +19,9 @@ type DetectionSpec struct {
 
 	Name        string
 	Expr        parser.Expr // returns a vector or a scalar
+	Of          parser.Expr // what the values are a number out of; nil: nothing
+	By          []string    // labels of the groups whose members replace each other, sorted; nil: none
+	Up          parser.Expr // tells why a series is missing; nil: the metric up
 	Signal      Signal
 	Detector    detectors.Detector
 	Options     detectors.Options // the detector's, validated
@@ -75,8 +78,71 @@ func (s Signal) defaultUnit() string {
 	return ""
 }
 
-// defaultDetector is the name of the detector that suits the signal.
-func (s Signal) defaultDetector() string { return "spike" }
+// defaultDetector is the name of the detector that suits the rule: that of
+// numbers of events where their number of trials is given, as far as there is one.
+func (d *DetectionSpec) defaultDetector(catalogue []detectors.Detector) string {
+	if d.Of != nil {
+		for _, c := range catalogue {
+			if c.Name == detectors.Rate.Name {
+				return c.Name
+			}
+		}
+	}
+	return "spike"
+}
+
+// setEvent fills in the value that one event makes, where the detector asks for
+// it and the expression tells: rates over one range, or increases.
+func (d *DetectionSpec) setEvent() {
+	o, ok := d.Options.(detectors.EventOptions)
+	if !ok || *o.EventOption() != 0 || d.Expr == nil {
+		return
+	}
+	event := 0.0
+	parser.Inspect(d.Expr, func(n parser.Node, _ []parser.Node) error {
+		of := 0.0
+		switch n := n.(type) {
+		case *parser.Call:
+			of = eventOf(n)
+		case *parser.AggregateExpr:
+			if n.Op != parser.SUM {
+				event = math.NaN()
+			}
+		case *parser.BinaryExpr:
+			if n.Op == parser.MUL || n.Op == parser.DIV {
+				event = math.NaN() // another unit
+			}
+		}
+		switch {
+		case of == 0 || event == of:
+		case event == 0:
+			event = of
+		default:
+			event = math.NaN()
+		}
+		return nil
+	})
+	if event > 0 {
+		*o.EventOption() = event
+	}
+}
+
+// eventOf is what one event adds to the result of rate or increase; NaN for
+// functions after which that is not known, 0 for those that change nothing.
+func eventOf(c *parser.Call) float64 {
+	switch c.Func.Name {
+	case "rate", "increase":
+		if m, ok := c.Args[0].(*parser.MatrixSelector); ok && m.Range > 0 {
+			if c.Func.Name == "increase" {
+				return 1
+			}
+			return 1 / m.Range.Seconds()
+		}
+	case "label_replace", "label_join", "sort", "sort_desc", "abs", "vector":
+		return 0
+	}
+	return math.NaN()
+}
 
 // MinChange is how far a value must be from the expected one to be anomalous,
 // however rare it is. Zero stands for any distance; where both are given, both
@@ -110,6 +176,14 @@ func (s *share) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// upQuery is the query that tells why a series is missing.
+func (d *DetectionSpec) upQuery() string {
+	if d.Up == nil {
+		return defaultUp
+	}
+	return d.Up.String()
+}
+
 // Records returns the names under which the file's recording rules write, in
 // their order. What detection rules write has the names of [ScoreName] and its
 // like.
@@ -125,13 +199,19 @@ func (f *File) Records() []string {
 	return out
 }
 
-// Expressions returns the expressions of the group's rules in their order, in
-// the form in which they are queried.
+// Expressions returns the expressions that the group's rules ask, in their
+// order and in the form in which they are queried.
 func (g *GroupSpec) Expressions() []string {
 	out := make([]string, 0, len(g.Rules))
 	for _, r := range g.Rules {
-		if r.Detection != nil {
-			out = append(out, r.Detection.Expr.String())
+		if d := r.Detection; d != nil {
+			out = append(out, d.Expr.String())
+			if d.Of != nil {
+				out = append(out, d.Of.String())
+			}
+			if d.Detector.Absences {
+				out = append(out, d.upQuery())
+			}
 			continue
 		}
 		expr, err := newPromQLParser().ParseExpr(r.Prometheus.Expr)

@@ -26,6 +26,7 @@ type series struct {
 
 	ref   detectors.Ref
 	seen  int64 // ms; the last sample
+	told  int64 // ms; the last verdict
 	since int64 // ms; since when it has been departing, if departing
 	departing,
 	anomalous,
@@ -52,6 +53,8 @@ type states struct {
 	round  int64
 	// heldCount is the number of series whose learning is withheld.
 	heldCount int
+	// groups are those of a rule with `by`, by the hash of the labels.
+	groups map[uint64]*group
 
 	refused   uint64 // since the beginning
 	forgotten uint64
@@ -156,7 +159,7 @@ func (st *states) take(v promql.Vector, t int64, limit int, sh shape) (added []*
 		fresh = fresh[:room]
 	}
 	for _, n := range fresh {
-		s := &series{input: n.input.Copy(), hash: n.hash, value: n.value, round: st.round, seen: t}
+		s := &series{input: n.input.Copy(), hash: n.hash, value: n.value, round: st.round, seen: t, told: t}
 		sh.apply(s)
 		clash = clash || s.clash
 		added = append(added, s)

@@ -30,9 +30,6 @@ func (m *Manager) Update(files []*File) error {
 	m.update.Lock()
 	defer m.update.Unlock()
 
-	if err := unique(files); err != nil {
-		return err
-	}
 	m.mu.Lock()
 	next, now := m.next, m.global
 	m.next = now // an update that fails has no effect on the one after
@@ -43,6 +40,9 @@ func (m *Manager) Update(files []*File) error {
 	}
 	m.mu.Unlock()
 
+	if err := unique(files); err != nil {
+		return err
+	}
 	built, err := m.build(files, next, restored)
 	if err != nil {
 		return err
