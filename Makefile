@@ -5,7 +5,7 @@ GO       ?= go
 LINT      = $(GO) tool -modfile=tools/lint/go.mod
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: build test unit e2e browser lint fmt bench bench-backtest evaluate-incidents budgets fuzz demo tools chromium clean
+.PHONY: build test unit e2e browser lint fmt bench bench-backtest evaluate-incidents evaluate-detectors budgets fuzz demo tools chromium clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/foreshock ./cmd/foreshock
@@ -52,6 +52,12 @@ evaluate-incidents: build
 # somebody told all the same? Takes minutes.
 budgets:
 	$(GO) test -tags slow -run BudgetsAtScale -v ./internal/backtest
+
+# Detectors over labelled series, beside what teams use today, as one table:
+#   make evaluate-detectors DATA=../shared/data [OUT=folder for the scores]
+evaluate-detectors:
+	@[ -n "$(DATA)" ] || { echo "DATA is missing: the folder with series/"; exit 2; }
+	$(GO) run ./internal/evaluate -data "$(DATA)" $(if $(OUT),-out "$(OUT)")
 
 # A short run of every fuzz target.
 FUZZTIME ?= 10s
