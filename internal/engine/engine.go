@@ -93,6 +93,7 @@ type Engine struct {
 	held       []incident.Hold      // in force in the rules
 	buffer     []incident.Reading   // of the last tick, for the next one
 	named      map[string][]named   // the services of a rule's series, in the order of its last evaluation
+	coverage   coverage
 	lastTick   time.Time
 	live       bool            // journal and deliver; see GoLive
 	told       map[string]bool // incidents that were delivered
@@ -145,7 +146,7 @@ func (e *Engine) configure(c Config) error {
 	if e.topology != nil {
 		t.Keep(e.topology)
 	}
-	e.topology, e.config, e.named = t, c, map[string][]named{}
+	e.topology, e.config, e.named, e.coverage = t, c, map[string][]named{}, coverage{}
 	return nil
 }
 

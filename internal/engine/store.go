@@ -67,6 +67,7 @@ func expressions(c Config, r Replay) map[string]time.Duration {
 	for _, d := range c.Versions {
 		out[d.Versions] = r.StepOf(c.Interval)
 	}
+	out[coverageQuery(c.Identity)] = r.StepOf(c.Interval)
 	if c.ReadAlerts {
 		out[firingAlerts] = r.StepOf(c.Interval)
 	}

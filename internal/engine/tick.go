@@ -117,6 +117,7 @@ func (e *Engine) input(ctx context.Context, now time.Time) incident.Input {
 		defer cancel()
 	}
 	e.discover(ctx, now)
+	e.watch(ctx, now)
 	in := incident.Input{
 		Alerts: e.alerts(ctx, now),
 		Acts:   e.acts.take(),
@@ -190,13 +191,26 @@ const unsure = detectors.DoubtWarmingUp | detectors.DoubtShortHistory | detector
 // reading translates a reading, which is at the given place of its evaluation.
 func (e *Engine) reading(d *rules.Detection, r rules.Reading, place int) incident.Reading {
 	v := r.Verdict
+	service := e.serviceOf(d.Name(), r, place)
+	// Fewer targets make less traffic; they do not make errors or latency.
+	if !v.Up && r.Anomalous && incident.Signal(d.Signal()) == incident.Traffic && e.coverage.partial(service) {
+		v.Doubts |= detectors.DoubtPartial
+	}
 	return incident.Reading{
 		Time: r.Time, Rule: d.Name(), Series: r.Key,
-		Service: e.serviceOf(d.Name(), r, place), Signal: incident.Signal(d.Signal()),
+		Service: service, Signal: incident.Signal(d.Signal()),
 		Value: v.Value, Expected: v.Expected, Lower: v.Lower, Upper: v.Upper, Score: v.Score, Up: v.Up,
-		Anomalous: r.Anomalous, Onset: r.Onset, Kind: v.Kind.String(),
+		Anomalous: r.Anomalous, Onset: r.Onset, Kind: kind(v),
 		Unsure: v.Doubts&unsure != 0, Doubts: v.Doubts.Strings(), Unit: d.Unit(),
 	}
+}
+
+// kind names what happened to a series; of a silence, which one.
+func kind(v detectors.Verdict) string {
+	if v.Silence != 0 {
+		return v.Kind.String() + ": " + v.Silence.String()
+	}
+	return v.Kind.String()
 }
 
 // named is a series whose service is known.
