@@ -70,7 +70,7 @@ func newRateBank(t testing.TB, event float64, budget string) TrialsBank {
 
 // TestRateBudget: on stationary counts the nominal budget is kept within a factor of two.
 func TestRateBudget(t *testing.T) {
-	const weeks, warm, seeds = 8, 2, 4
+	const weeks, warm, seeds = 6, 2, 2
 	for _, c := range []struct {
 		name   string
 		mean   float64
@@ -84,24 +84,27 @@ func TestRateBudget(t *testing.T) {
 		{"not told", 0.1, 1, 0, 0, false}, {"bursts", 0.3, 1, 4, 0, true}, {"over-dispersed", 20, 1, 0.3, 0, true},
 		{"by day", 0.1, 5, 0, 0.9, true}, {"by day, many", 20, 1, 0, 0.8, true},
 	} {
-		n := 0
-		for seed := range uint64(seeds) {
-			event := 0.0
-			if c.event {
-				event = 1 / float64(60*c.window)
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			n := 0
+			for seed := range uint64(seeds) {
+				event := 0.0
+				if c.event {
+					event = 1 / float64(60*c.window)
+				}
+				b := newRateBank(t, event, "1 per 7d")
+				f := errorsPerSecond(seed, c.window, c.alpha, func(d time.Duration) float64 {
+					return c.mean * (1 + c.wave*math.Sin(2*math.Pi*d.Hours()/24))
+				})
+				s := series((weeks+warm)*10080, minute, f)
+				v := play(b, b.Add(), s)
+				n += episodesOf(s[warm*10080:], v[warm*10080:])
 			}
-			b := newRateBank(t, event, "1 per 7d")
-			f := errorsPerSecond(seed, c.window, c.alpha, func(d time.Duration) float64 {
-				return c.mean * (1 + c.wave*math.Sin(2*math.Pi*d.Hours()/24))
-			})
-			s := series((weeks+warm)*10080, minute, f)
-			v := play(b, b.Add(), s)
-			n += episodesOf(s[warm*10080:], v[warm*10080:])
-		}
-		if n > 2*weeks*seeds {
-			t.Errorf("%s: %d alarms in %d weeks at a budget of one a week", c.name, n, weeks*seeds)
-		}
-		t.Logf("%s: %d alarms in %d weeks", c.name, n, weeks*seeds)
+			if n > 2*weeks*seeds {
+				t.Errorf("%d alarms in %d weeks at a budget of one a week", n, weeks*seeds)
+			}
+			t.Logf("%d alarms in %d weeks", n, weeks*seeds)
+		})
 	}
 }
 
