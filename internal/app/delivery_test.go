@@ -220,7 +220,7 @@ func TestTwoReplicasOneAlert(t *testing.T) {
 		}
 		active, err := sender.Active(ctx, `alertname="ForeshockIncident"`)
 		if err != nil || len(active) != 1 {
-			t.Fatalf("replica %d: %d alerts active (%v), want 1", position, len(active), err)
+			t.Fatalf("replica %d: %d alerts active (%v), want 1: %+v", position, len(active), err, active)
 		}
 	}
 	if open[0].ID != open[1].ID || fmt.Sprint(open[0].Sent[0].Labels) != fmt.Sprint(open[1].Sent[0].Labels) {

@@ -47,6 +47,9 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 	}
 
 	wait := c.o.Settle
+	if asks.lone && t.wants == Ticket {
+		wait *= 2 // nothing is on fire, and what else departs may tell more
+	}
 	if t.State == Forming {
 		wait += c.o.Wait
 	}
@@ -157,6 +160,7 @@ type claim struct {
 	harm     []string
 	score    float64 // sum over distinct signals of services, of the largest each
 	known    bool    // an alert of the team's own says so
+	lone     bool    // one signal of one service is all there is
 }
 
 // affordable is what of a claim the budgets let through. What the team's own
@@ -210,9 +214,9 @@ func (c *Correlator) severity(ev []*evidence, g *topology.Graph) claim {
 	for _, k := range slices.Sorted(maps.Keys(signals)) {
 		sum += signals[k]
 	}
-	out := claim{harm: harm, score: sum, known: known}
+	out := claim{harm: harm, score: sum, known: known, lone: len(signals) == 1}
 	switch {
-	case known, len(harm) > 0 && sum >= ticketScore && (sure || !allUnsure):
+	case known, len(harm) > 0 && (sure && sum >= ticketScore || len(signals) > 1 && sum >= unsureTicketScore):
 		out.severity = Page
 		if c.o.Mode == ModeTicket {
 			out.severity = Ticket
