@@ -30,6 +30,12 @@ type EventOptions interface {
 	EventOption() *float64
 }
 
+// DirectedOptions are options that say by themselves in which directions
+// a departure matters.
+type DirectedOptions interface {
+	Directions() (up, down bool)
+}
+
 // RequiredOptions are options without which, unlike with defaults, a detector
 // finds nothing.
 type RequiredOptions interface {

@@ -34,6 +34,11 @@ func (o *ThresholdOptions) Validate() error {
 	return nil
 }
 
+// Directions implements [DirectedOptions].
+func (o *ThresholdOptions) Directions() (up, down bool) {
+	return !math.IsInf(o.Upper, 1), !math.IsInf(o.Lower, -1)
+}
+
 // Required implements [RequiredOptions].
 func (o *ThresholdOptions) Required() error {
 	if math.IsInf(o.Upper, 1) && math.IsInf(o.Lower, -1) {

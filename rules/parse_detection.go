@@ -89,8 +89,15 @@ func (p *fileParser) detection(n *yaml.Node) *DetectionSpec {
 	if spec.Detector.Falls {
 		spec.Direction = Down
 	}
+	bounds, directed := spec.Options.(detectors.DirectedOptions)
+	if directed {
+		spec.Direction = directionOf(bounds.Directions())
+	}
 	if yamlfile.Field(n, "direction") != nil {
 		p.oneOf(at("direction"), "direction", fields.Direction, directionNames())
+		if d := Direction(fields.Direction); directed && spec.Direction != Both && d != Both && d != spec.Direction {
+			p.fail(at("direction"), "direction %s: the options of detector %s bound it %s only", d, spec.Detector.Name, spec.Direction)
+		}
 		spec.Direction = Direction(fields.Direction)
 	}
 	spec.setEvent()
@@ -201,6 +208,17 @@ func (p *fileParser) detectorNamed(at *yaml.Node, name string, options *yaml.Nod
 	slices.Sort(names)
 	p.fail(at, "%s", yamlfile.Unknown("detector", name, names))
 	return detectors.Detector{}, nil
+}
+
+// directionOf is the direction of options that have one of their own.
+func directionOf(up, down bool) Direction {
+	switch {
+	case up && down:
+		return Both
+	case down:
+		return Down
+	}
+	return Up
 }
 
 // split takes a joined error apart.

@@ -21,7 +21,7 @@ func runBacktest(ctx context.Context, args []string, std streams) error {
 	var conditions []string
 	f := flags("backtest", "--config.file=foreshock.yml (--case DIR | --input FILE | --source.url URL --from T --to T)", std)
 	f.StringVar(&o.ConfigFile, "config.file", "foreshock.yml", "configuration file")
-	f.StringVar(&o.Compare, "compare", "", "a second configuration: show what it sends otherwise")
+	f.StringVar(&o.Compare, "compare", "", "a second configuration: show what it sends otherwise; files and conditions are those of the first")
 	f.StringArrayVar(&o.Cases, "case", nil, "a case folder (with incidents.yml), or a folder below which they are; may be repeated")
 	f.StringArrayVar(&o.Inputs, "input", nil, "an OpenMetrics file with timestamps, plain or gzip (may be repeated, in time order), or a Prometheus TSDB directory, which is only read")
 	f.StringVar(&o.SourceURL, "source.url", "", "a server with Prometheus's query API; the default is the configuration's source")
@@ -60,6 +60,19 @@ func runBacktest(ctx context.Context, args []string, std streams) error {
 	}
 	if len(o.Cases) == 0 && len(o.Inputs) == 0 {
 		o.CacheSize = cache << 20
+	}
+	files := map[string]string{}
+	for flag, path := range map[string]string{"--pages": o.Pages, "--report": o.Report, "--html": o.HTML} {
+		switch {
+		case path == "-" && flag != "--pages":
+			return usageError{fmt.Errorf("%s -: only --pages goes to standard output", flag)}
+		case path != "" && files[path] != "":
+			return usageError{fmt.Errorf("%s and %s are the same file %s", min(flag, files[path]), max(flag, files[path]), path)}
+		}
+		files[path] = flag
+	}
+	if o.Query.MaxSamples <= 0 || cache <= 0 {
+		return usageError{errors.New("--query.max-samples and --cache.max-mib must be above zero")}
 	}
 	var err error
 	if o.Logger, err = logger(); err != nil {

@@ -74,11 +74,12 @@ func foreshock(ctx context.Context, args []string, std streams) int {
 	}
 	err := cmd.run(ctx, args, std)
 	var wrong usageError
+	var call app.UsageError
 	var unmet *app.UnmetError
 	switch {
 	case err == nil, errors.Is(err, pflag.ErrHelp):
 		return 0
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.As(err, &call):
 		fmt.Fprintf(std.err, "foreshock %s: %v\nSee foreshock %s --help.\n", name, err, name)
 		return 2
 	case errors.As(err, &unmet):

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -51,6 +52,11 @@ type BacktestOptions struct {
 	Logger *slog.Logger
 }
 
+// UsageError is a wrong call.
+type UsageError struct{ error }
+
+func usage(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
+
 // UnmetError says which conditions of a backtest were not met.
 type UnmetError struct{ Conditions []string }
 
@@ -82,6 +88,9 @@ func Backtest(ctx context.Context, o BacktestOptions) error {
 	runErr := b.run(ctx)
 	report := b.report(runErr)
 	if report == nil {
+		if runErr == nil {
+			runErr = fmt.Errorf("stopped before anything was replayed: %w", context.Cause(ctx))
+		}
 		return errors.Join(runErr, outputs.drop())
 	}
 	if err := errors.Join(runErr, outputs.write(report, o)); err != nil {
@@ -119,12 +128,12 @@ func (b *backtester) cases() error {
 		}
 	}
 	if kinds > 1 {
-		return errors.New("--case, --input and --source.url exclude each other: replay one kind at a time")
+		return usage("--case, --input and --source.url exclude each other: replay one kind at a time")
 	}
 	var errs []error
 	if len(b.o.Cases) > 0 {
 		if b.o.Changes != "" || b.o.Incidents != "" || len(b.o.Topology) > 0 {
-			return errors.New("--changes, --topology and --incidents go with --input or a server: cases name such files themselves")
+			return usage("--changes, --topology and --incidents go with --input or a server: cases name such files themselves")
 		}
 		dirs, err := caseDirs(b.o.Cases)
 		if err != nil {
@@ -224,7 +233,16 @@ func (b *backtester) input() (backtest.Input, string, error) {
 		remote.URL = b.o.SourceURL
 	}
 	if remote.URL == "" {
-		return backtest.Input{}, "", errors.New("what to replay is missing: give --case, --input or --source.url")
+		return backtest.Input{}, "", usage("what to replay is missing: give --case, --input or --source.url")
+	}
+	u, err := url.Parse(remote.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return backtest.Input{}, "", usage("--source.url: want http://host:port or https://host, with the path before /api/v1 where there is one")
+	}
+	if b.o.Cache != "" {
+		if err := os.MkdirAll(b.o.Cache, 0o777); err != nil {
+			return backtest.Input{}, "", fmt.Errorf("--cache %s: %w", b.o.Cache, reason(err))
+		}
 	}
 	if b.o.HTTPFile != "" {
 		client, _, err := promconfig.LoadHTTPConfigFile(b.o.HTTPFile)
@@ -234,9 +252,9 @@ func (b *backtester) input() (backtest.Input, string, error) {
 		remote.HTTPClient = client
 	}
 	if b.o.From.IsZero() || b.o.To.IsZero() {
-		return backtest.Input{}, "", errors.New("a server is replayed over a span: give --from and --to")
+		return backtest.Input{}, "", usage("a server is replayed over a span: give --from and --to")
 	}
-	return backtest.Input{Remote: remote, Cache: b.o.Cache}, redacted(remote.URL), nil
+	return backtest.Input{Remote: remote, Cache: b.o.Cache}, u.Host, nil
 }
 
 // run replays all cases, as many at a time as there are processors.

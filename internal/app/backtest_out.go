@@ -13,12 +13,14 @@ import (
 
 // outputs are the files that a backtest writes. They are made beside their
 // place before anything runs, so that a path that cannot be written is told at once, and
-// renamed when they are whole: an earlier report is never half overwritten.
+// renamed when they are whole: an earlier report is never half overwritten. What is
+// no regular file (a pipe, /dev/stdout) is written in place.
 type outputs struct{ files []*output }
 
 type output struct {
 	flag, path string
 	file       *os.File
+	place      bool // file is the path itself
 	write      func(io.Writer, *backtest.Report) error
 }
 
@@ -32,14 +34,29 @@ func (b *backtester) outputs() (*outputs, error) {
 		if f.path == "" || f.path == "-" {
 			continue
 		}
-		var err error
-		f.file, err = os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+"-*")
-		if err != nil {
+		if err := f.open(); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s %s: %w", f.flag, f.path, reason(err)), out.drop())
 		}
 		out.files = append(out.files, f)
 	}
 	return out, nil
+}
+
+// open makes the file that is written. A link is followed.
+func (x *output) open() (err error) {
+	if real, err := filepath.EvalSymlinks(x.path); err == nil {
+		x.path = real
+	}
+	switch info, err := os.Stat(x.path); {
+	case err == nil && info.IsDir():
+		return errors.New("it is a directory: want a file")
+	case err == nil && !info.Mode().IsRegular():
+		x.place = true
+		x.file, err = os.OpenFile(x.path, os.O_WRONLY, 0)
+		return err
+	}
+	x.file, err = os.CreateTemp(filepath.Dir(x.path), "."+filepath.Base(x.path)+"-*")
+	return err
 }
 
 // write writes all files, and the text. With the lines on Stdout the text goes
@@ -67,6 +84,9 @@ func (x *output) finish(r *backtest.Report) error {
 	if err == nil {
 		err = w.Flush()
 	}
+	if x.place {
+		return errors.Join(err, x.file.Close())
+	}
 	if err == nil {
 		err = x.file.Chmod(0o644)
 	}
@@ -84,7 +104,10 @@ func (x *output) finish(r *backtest.Report) error {
 func (f *outputs) drop() error {
 	var errs []error
 	for _, x := range f.files {
-		errs = append(errs, x.file.Close(), os.Remove(x.file.Name()))
+		errs = append(errs, x.file.Close())
+		if !x.place {
+			errs = append(errs, os.Remove(x.file.Name()))
+		}
 	}
 	f.files = nil
 	return errors.Join(errs...)

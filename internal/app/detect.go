@@ -238,6 +238,11 @@ func (d *detection) open(step time.Duration) error {
 	if err := options.Validate(); err != nil {
 		return fmt.Errorf("options of detector %s: %w", detector.Name, err)
 	}
+	if o, ok := options.(detectors.RequiredOptions); ok {
+		if err := o.Required(); err != nil {
+			return fmt.Errorf("detector %s needs options, which detect cannot give: %w", detector.Name, err)
+		}
+	}
 	bank, err := detector.New(options, detectors.Conditions{Budget: d.options.Budget, Step: step})
 	if err != nil {
 		return err

@@ -81,6 +81,9 @@ func (h *History) Replay(ctx context.Context, o Options) (*Replayed, error) {
 	rec := newRecorder(c.Name, cfg.Identity)
 	out := &Replayed{Truth: c.Truth, stats: stats}
 	out.CaseReport = CaseReport{Name: c.Name, From: h.from, To: h.to, Until: h.from, Notes: slices.Clone(h.notes)}
+	if c.Truth != nil {
+		out.Notes = append(out.Notes, c.Truth.Notes...)
+	}
 	if h.remote != nil {
 		out.Notes = append(out.Notes, engine.Unanswerable(cfg)...)
 	}
@@ -279,6 +282,10 @@ func (h *History) reach(first, last time.Time) error {
 	}
 	if h.from.After(last) || h.to.Before(first) {
 		return fmt.Errorf("there are no samples between %s and %s: the data reach from %s to %s", h.from.Format(time.RFC3339), h.to.Format(time.RFC3339), first.Format(time.RFC3339), last.Format(time.RFC3339))
+	}
+	if !h.c.Whole {
+		// What nobody could have seen was not watched.
+		h.from, h.to = later(h.from, first), earlier(h.to, last)
 	}
 	return nil
 }

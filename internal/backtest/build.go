@@ -160,6 +160,7 @@ type line struct {
 	Summary    string   `json:"summary"`
 	Onset      any      `json:"onset"`
 	Rules      []string `json:"rules"`
+	PagedAt    any      `json:"paged_at"`
 }
 
 // WriteLines writes one JSON object a line.
@@ -167,7 +168,7 @@ func WriteLines(w io.Writer, sent []Sent) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	for _, s := range sent {
-		l := line{s.Case, s.Time, s.Resolved, s.Severity, s.Causes, s.Known, s.Effects, s.Change, s.Confidence, s.Summary, s.Onset, s.Rules}
+		l := line{s.Case, s.Time, s.Resolved, s.Severity, s.Causes, s.Known, s.Effects, s.Change, s.Confidence, s.Summary, s.Onset, s.Rules, s.PagedAt}
 		if err := enc.Encode(l); err != nil {
 			return err
 		}

@@ -21,7 +21,9 @@ type Case struct {
 	Changes  []change.Change
 	// From and To bound the replay; zero means as far as the input reaches.
 	From, To time.Time
-	Truth    *Truth // nil: nothing is graded
+	// Whole: all of the span was watched, also where there are no samples at its ends.
+	Whole bool
+	Truth *Truth // nil: nothing is graded
 }
 
 // Input is where the metrics of a case come from. One of Files, TSDB and Remote is set.
@@ -47,7 +49,7 @@ func LoadCase(dir string, id topology.Identity) (*Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Case{Name: h.Case, Truth: truth, To: truth.To}
+	c := &Case{Name: h.Case, Truth: truth, To: truth.To, Whole: true}
 	if c.Name == "" {
 		c.Name = filepath.Base(dir)
 	}

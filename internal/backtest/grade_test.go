@@ -276,6 +276,17 @@ func TestTruthErrors(t *testing.T) {
 	}
 }
 
+func TestMisspeltLabels(t *testing.T) {
+	tr := truthOf(t, "ignroe: []\npage_service: web\nincidents:\n- {name: x, start: 2026-03-02T10:00:00Z, end: 2026-03-02T10:00:00Z, couse: db, onset: now}\n")
+	want := []string{
+		`incidents.yml:7:1: the field "ignroe" is not read; did you mean "ignore"?`,
+		`incidents.yml:10:69: the field "couse" is not read; did you mean "cause"?`,
+	}
+	if diff := cmp.Diff(want, tr.Notes); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestTruthOutsideOfData(t *testing.T) {
 	tr := truthOf(t, oneIncident)
 	err := tr.checkSpan(at(t, "11:00:00"), at(t, "12:00:00"))

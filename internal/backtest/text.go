@@ -67,6 +67,9 @@ func (s *Sent) text(withCase bool) string {
 	detail("effects", listed(s.Effects, 8))
 	detail("change", s.Change)
 	detail("rules", listed(s.Rules, 6))
+	if s.PagedAt != nil && s.PagedAt.After(s.Time) {
+		detail("paged", fmt.Sprintf("%s, %s after it was sent as a ticket", s.PagedAt.Format(stamp), s.PagedAt.Sub(s.Time).Round(time.Second)))
+	}
 	if s.Resolved != nil {
 		detail("until", fmt.Sprintf("%s, %s later", s.Resolved.Format(stamp), s.Resolved.Sub(s.Time).Round(time.Second)))
 	}

@@ -30,6 +30,8 @@ type Truth struct {
 	Labelled  bool
 	Incidents []Label
 	Ignore    []Ignored
+	// Notes are fields that look misspelt.
+	Notes []string
 }
 
 // Label is one labelled incident.
@@ -77,6 +79,34 @@ type labelFields struct {
 	Effects *[]string `yaml:"effects"`
 }
 
+var (
+	headerFields = []string{
+		"set", "case", "interval_seconds", "files", "topology", "changes", "data_start", "data_end", "score_from", "rank_strip_suffix",
+		"incidents", "ignore", "excluded",
+	}
+	incidentFields = []string{"name", "start", "end", "cause", "fault", "change", "release", "alert", "effects"}
+)
+
+// misspelt says which fields look like one that grading reads, and are none.
+// Others are notes for people.
+func misspelt(path string, n *yaml.Node, known []string) []string {
+	n = yamlfile.Resolve(n)
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	var out []string
+	for i := 0; i < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if slices.Contains(known, key.Value) {
+			continue
+		}
+		if near, ok := yamlfile.Nearest(key.Value, known); ok && yamlfile.Field(n, near) == nil {
+			out = append(out, yamlfile.At(path, key, "the field %q is not read; did you mean %q?", key.Value, near).Error())
+		}
+	}
+	return out
+}
+
 // parseTruth reads an incidents.yml. Errors are [yamlfile.Error] values, joined.
 func parseTruth(path string, data []byte) (*truthFile, *Truth, error) {
 	root, err := yamlfile.Parse(path, data)
@@ -89,7 +119,7 @@ func parseTruth(path string, data []byte) (*truthFile, *Truth, error) {
 			return nil, nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	t := &Truth{File: path, Set: f.Set, Case: f.Case, StripSuffix: f.StripSuffix, Changes: f.Changes != "", Interval: time.Minute}
+	t := &Truth{Notes: misspelt(path, root, headerFields), File: path, Set: f.Set, Case: f.Case, StripSuffix: f.StripSuffix, Changes: f.Changes != "", Interval: time.Minute}
 	var errs []error
 	fail := func(n *yaml.Node, format string, args ...any) {
 		errs = append(errs, yamlfile.At(path, n, format, args...))
@@ -121,6 +151,7 @@ func parseTruth(path string, data []byte) (*truthFile, *Truth, error) {
 	t.Labelled = f.Incidents != nil
 	for i := range f.Incidents {
 		n := &f.Incidents[i]
+		t.Notes = append(t.Notes, misspelt(path, n, incidentFields)...)
 		var l labelFields
 		if err := n.Decode(&l); err != nil {
 			fail(n, "incident: %v", err)

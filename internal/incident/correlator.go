@@ -84,7 +84,6 @@ type thread struct {
 	focus    time.Time            // what departed before is not what the page is about; zero: all is
 	hold     time.Duration
 	told     told
-	lone     bool      // it asked with one signal of one service only
 	sincePg  time.Time // since when it has asked for a page
 }
 
