@@ -269,6 +269,7 @@ func FuzzObserve(f *testing.F) {
 	f.Add(int64(1), 1e300, -1e300, 0.0)
 	f.Add(int64(-5), math.Inf(1), math.NaN(), 1e-320)
 	f.Add(int64(1<<50), 1e37, -1e37, 5.0)
+	f.Add(int64(1<<50), 1.26e39, -1.7e36, -88.0) // times between samples that no sum holds
 	f.Fuzz(func(t *testing.T, dt int64, x, y, z float64) {
 		for _, d := range All() {
 			for _, transform := range []string{TransformNone, TransformLog} {

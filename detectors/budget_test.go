@@ -108,7 +108,7 @@ func TestNames(t *testing.T) {
 	if Doubt(0).Strings() != nil {
 		t.Errorf("no doubt: %q, want nil", Doubt(0).Strings())
 	}
-	for k, want := range map[Kind]string{KindNone: "", KindSpike: "spike", KindShift: "shift", 77: ""} {
+	for k, want := range map[Kind]string{KindNone: "", KindSpike: "spike", KindShift: "shift", KindLimit: "limit", KindTrend: "trend", 77: ""} {
 		if k.String() != want {
 			t.Errorf("Kind(%d) = %q, want %q", k, k.String(), want)
 		}

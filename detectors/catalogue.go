@@ -11,6 +11,7 @@ func All() []Detector {
 		Silence,
 		Spike,
 		Threshold,
+		Trend,
 	}
 }
 

@@ -28,9 +28,12 @@ type Verdict struct {
 	Upper    float64
 	Score    float64 // how rare: 1 = as rare as the budget allows, +1 per factor of ten rarer; NaN while unknown
 
-	Onset  int64  // first departing sample of the running departure, Unix milliseconds; 0 when there is none
-	Learnt uint32 // samples the model has learnt from
-	Kind   Kind
+	Onset int64 // first departing sample of the running departure, Unix milliseconds; 0 when there is none
+	// Earliest and Latest are when a limit is reached if a trend goes on, Unix
+	// milliseconds; 0 = not known, or never.
+	Earliest, Latest int64
+	Learnt           uint32 // samples the model has learnt from
+	Kind             Kind
 	// Silence says more of KindSilence.
 	Silence SilenceKind
 	Up      bool // value is above Expected
@@ -46,6 +49,7 @@ const (
 	KindShift        // a new level
 	KindSilence      // nothing, or zero
 	KindLimit        // beyond a known limit
+	KindTrend        // a drift that goes on
 )
 
 // Doubt is a set of reasons why a verdict is less sure than its score.

@@ -2,7 +2,7 @@ package detectors
 
 import "strings"
 
-// String returns "", "spike", "shift", "silence" or "limit".
+// String returns "", "spike", "shift", "silence", "limit" or "trend".
 func (k Kind) String() string {
 	switch k {
 	case KindSpike:
@@ -13,6 +13,8 @@ func (k Kind) String() string {
 		return "silence"
 	case KindLimit:
 		return "limit"
+	case KindTrend:
+		return "trend"
 	}
 	return ""
 }
