@@ -255,15 +255,6 @@ func (h *History) openWindows(to time.Time) {
 	}
 }
 
-// Asked is how many queries the input was asked so far.
-func (h *History) Asked() int {
-	if h.windows == nil {
-		return 0
-	}
-	s := h.windows.Stats()
-	return s.Fetches + s.Instant
-}
-
 // Save keeps the answers of a server for the next run, where a directory for them was given.
 func (h *History) Save() error {
 	if h.windows == nil || h.remote == nil || h.c.Input.Cache == "" {

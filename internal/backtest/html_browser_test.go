@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -75,13 +73,13 @@ func TestBrowserHTML(t *testing.T) {
 		dark bool
 	}{{"light", false}, {"dark", true}} {
 		ctx := peers.Browser(t, scheme.dark)
-		watchHTMLConsole(ctx, t)
+		peers.WatchConsole(ctx, t)
 		for _, width := range []int64{360, 1280} {
 			for _, page := range pages {
 				t.Run(fmt.Sprintf("%s/%d/%s", scheme.name, width, page.name), func(t *testing.T) {
 					checkHTMLLayout(ctx, t, server.URL+"/"+page.name, page.name, width, scheme.dark)
 					if *screenshots != "" && page.name != "huge" { // that is too long for a picture
-						shootHTML(ctx, t, fmt.Sprintf("%s-%d-%s.png", page.name, width, scheme.name))
+						peers.Screenshot(ctx, t, *screenshots, fmt.Sprintf("%s-%d-%s.png", page.name, width, scheme.name))
 					}
 				})
 			}
@@ -118,38 +116,3 @@ func checkHTMLLayout(ctx context.Context, t *testing.T, url, name string, width 
 
 // htmlMeasureOpen measures with the first lines open.
 func htmlMeasureOpen(n int) string { return fmt.Sprintf("(OPEN => %s)(%d)", htmlMeasure, n) }
-
-// watchHTMLConsole fails the test for errors in the browser's console, such as
-// breaches of the page's own security policy.
-func watchHTMLConsole(ctx context.Context, t *testing.T) {
-	messages := chromedp.Console(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for m, err := range messages {
-			if err != nil {
-				return // the browser has gone
-			}
-			if m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleException || m.Type == chromedp.ConsoleWarning {
-				t.Errorf("browser console: %s: %s (%s)", m.Type, m.Text, m.URL)
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Logf("Chromium does not stop: %v", err)
-		}
-		<-done
-	})
-}
-
-func shootHTML(ctx context.Context, t *testing.T, name string) {
-	t.Helper()
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		t.Fatalf("screenshot: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(*screenshots, name), png, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}

@@ -14,6 +14,6 @@
 //     and indented blocks the lines that begin with a known program are commands.
 //   - Commands that end by themselves are run in a copy of examples/ with the
 //     page's files beside it, if the files that they name are there. Of the
-//     others, and of those with placeholders (DIR, [flags], $TOKEN), the
+//     others, and of those that leave words to the reader (DIR, [flags], $TOKEN), the
 //     command's and the flags' names are checked.
 package docscheck

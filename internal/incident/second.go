@@ -33,6 +33,9 @@ func (c *Correlator) second(now time.Time, t *thread, in Input) {
 		return
 	}
 	from := t.told.at.Add(c.o.ChangeWindow)
+	if !now.After(from) {
+		return
+	}
 	alerts := maps.Clone(c.alerts)
 	maps.DeleteFunc(alerts, func(_ string, a Alert) bool { return a.Since.Before(from) })
 	fresh := c.evidenceOf(t, func(a *Anomaly) bool { return a.End.IsZero() && a.Onset.After(from) }, alerts)

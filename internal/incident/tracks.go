@@ -14,6 +14,7 @@ import (
 type tracks struct {
 	rules     map[string]*ruleTracks
 	byService map[topology.Service][]*track // in order of rule and series
+	names     []topology.Service            // of byService, sorted; nil: to be made anew
 	departing map[*track]bool               // those that run, and some that no longer do
 	swept     time.Time
 }
@@ -56,6 +57,9 @@ func compareTracks(a, b *track) int {
 
 func (ts *tracks) enlist(t *track, s topology.Service) {
 	list := ts.byService[s]
+	if len(list) == 0 {
+		ts.names = nil
+	}
 	i, _ := slices.BinarySearchFunc(list, t, compareTracks)
 	ts.byService[s] = slices.Insert(list, i, t)
 }
@@ -67,6 +71,7 @@ func (ts *tracks) delist(t *track, s topology.Service) {
 	}
 	if len(list) == 0 {
 		delete(ts.byService, s)
+		ts.names = nil
 		return
 	}
 	ts.byService[s] = list
@@ -116,8 +121,13 @@ func (ts *tracks) observe(readings []Reading) {
 // watched reports whether there are readings of a service.
 func (ts *tracks) watched(s topology.Service) bool { return len(ts.byService[s]) > 0 }
 
-// services lists those that have readings, sorted.
-func (ts *tracks) services() []topology.Service { return slices.Sorted(maps.Keys(ts.byService)) }
+// services lists those that have readings, sorted. The list is not changed any more.
+func (ts *tracks) services() []topology.Service {
+	if ts.names == nil {
+		ts.names = slices.Sorted(maps.Keys(ts.byService))
+	}
+	return ts.names
+}
 
 // well reports whether the latency or the errors of a service are watched (no
 // longer ago than the age) and nothing about them departs, not even a little.

@@ -4,7 +4,9 @@ package peers
 
 import (
 	"context"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -40,4 +42,40 @@ func Browser(t *testing.T, dark bool) context.Context {
 		t.Fatalf("Chromium does not start: %v", err)
 	}
 	return ctx
+}
+
+// WatchConsole fails the test for errors in the browser's console, such as
+// breaches of the content security policy.
+func WatchConsole(ctx context.Context, t *testing.T) {
+	messages := chromedp.Console(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for m, err := range messages {
+			if err != nil {
+				return // the browser has gone
+			}
+			if m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleException || m.Type == chromedp.ConsoleWarning {
+				t.Errorf("browser console: %s: %s (%s)", m.Type, m.Text, m.URL)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Logf("Chromium does not stop: %v", err)
+		}
+		<-done
+	})
+}
+
+// Screenshot writes a picture of the whole page into a folder.
+func Screenshot(ctx context.Context, t *testing.T, folder, name string) {
+	t.Helper()
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatalf("screenshot: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name), png, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }

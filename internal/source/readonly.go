@@ -1,7 +1,6 @@
 package source
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,10 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
-	"github.com/prometheus/prometheus/util/annotations"
 )
 
 // ReadOnlyOptions say how a database of somebody else is read.
@@ -195,16 +192,6 @@ func (r *ReadOnly) Store() Store {
 		Query: r.query, Range: r.queryRange, Queryable: r.queryable,
 		Appendable: refuse{err: fmt.Errorf("TSDB directory %s is open for reading only", r.dir)}, Close: r.Close,
 	}
-}
-
-// Evaluate evaluates any expression at ts, for the query API.
-func (r *ReadOnly) Evaluate(ctx context.Context, expr string, ts time.Time) (parser.Value, annotations.Annotations, error) {
-	return r.instant(ctx, expr, ts)
-}
-
-// EvaluateRange is Evaluate over a range, both ends included.
-func (r *ReadOnly) EvaluateRange(ctx context.Context, expr string, from, to time.Time, step time.Duration) (parser.Value, annotations.Annotations, error) {
-	return r.span(ctx, expr, from, to, step)
 }
 
 // Close waits for running queries, closes the files and removes the temporary

@@ -50,6 +50,7 @@ type jsonEffect struct {
 	Onset   time.Time `json:"onset"`
 	Offset  number    `json:"offset_seconds"`
 	What    string    `json:"what"`
+	Suffers bool      `json:"suffers"`
 }
 
 type jsonChange struct {
@@ -186,7 +187,7 @@ func (s *server) jsonIncident(inc *incident.Incident, trails bool) jsonIncident 
 		j.Causes = append(j.Causes, jsonCandidate{Service: s.ServiceName(c.Service), Confidence: number(c.Confidence), Reason: c.Reason, Onset: c.Onset.UTC()})
 	}
 	for _, e := range inc.Effects {
-		j.Effects = append(j.Effects, jsonEffect{Service: s.ServiceName(e.Service), Onset: e.Onset.UTC(), Offset: number(e.Offset.Seconds()), What: e.What})
+		j.Effects = append(j.Effects, jsonEffect{Service: s.ServiceName(e.Service), Onset: e.Onset.UTC(), Offset: number(e.Offset.Seconds()), What: e.What, Suffers: e.Suffers})
 	}
 	for _, c := range inc.Changes {
 		j.Changes = append(j.Changes, jsonSuspect{jsonChange: s.jsonChange(c.Change), Suspect: c.Suspect, Reason: c.Reason})

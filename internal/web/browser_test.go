@@ -3,11 +3,8 @@
 package web
 
 import (
-	"context"
 	"flag"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -62,7 +59,7 @@ func TestBrowser(t *testing.T) {
 		dark bool
 	}{{"dark", true}, {"light", false}} {
 		ctx := peers.Browser(t, scheme.dark)
-		watchConsole(ctx, t)
+		peers.WatchConsole(ctx, t)
 		for _, size := range []struct {
 			name          string
 			width, height int64
@@ -83,7 +80,7 @@ func TestBrowser(t *testing.T) {
 					}
 					checkLayout(t, page.name, got, scheme.dark)
 					if *screenshots != "" {
-						shoot(ctx, t, page.name+"-"+size.name+"-"+scheme.name+".png")
+						peers.Screenshot(ctx, t, *screenshots, page.name+"-"+size.name+"-"+scheme.name+".png")
 					}
 				})
 			}
@@ -115,40 +112,5 @@ func checkLayout(t *testing.T, page string, got layout, dark bool) {
 		if got.HeadlineEnds > 400 {
 			t.Errorf("the headline ends %v pixels down, want it in the upper half of a phone", got.HeadlineEnds)
 		}
-	}
-}
-
-// watchConsole fails the test for errors in the browser's console, such as
-// breaches of the content security policy.
-func watchConsole(ctx context.Context, t *testing.T) {
-	messages := chromedp.Console(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for m, err := range messages {
-			if err != nil {
-				return // the browser has gone
-			}
-			if m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleException || m.Type == chromedp.ConsoleWarning {
-				t.Errorf("browser console: %s: %s (%s)", m.Type, m.Text, m.URL)
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Logf("Chromium does not stop: %v", err)
-		}
-		<-done
-	})
-}
-
-func shoot(ctx context.Context, t *testing.T, name string) {
-	t.Helper()
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		t.Fatalf("screenshot: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(*screenshots, name), png, 0o644); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/foreshock/foreshock/internal/topology"
@@ -20,4 +21,17 @@ func TestGaps(t *testing.T) {
 	answer := ask(h, http.MethodGet, "/api/v1/topology", "").Body.String()
 	wantIn(t, answer, "lonely-52", `"unread":["`)
 	wantNotIn(t, ask(serve(t), http.MethodGet, "/services", "").Body.String(), "What the graph does not know")
+}
+
+// Only who is slower or fails is said to suffer.
+func TestRoles(t *testing.T) {
+	page := ask(serve(t), http.MethodGet, "/services", "").Body.String()
+	for service, role := range map[string]string{"payments": "fails first", "checkout": "suffers"} {
+		_, row, ok := strings.Cut(page, `<th scope="row"><bdi>`+service+"</bdi>")
+		row, _, _ = strings.Cut(row, "</th>")
+		if !ok || !strings.Contains(row, role) {
+			t.Errorf("%s: the row says %q, want %q in it", service, row, role)
+		}
+	}
+	wantIn(t, ask(serve(t), http.MethodGet, "/api/v1/incidents/20260314-021410-7c2f", "").Body.String(), `"suffers":true`, `"suffers":false`)
 }

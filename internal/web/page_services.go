@@ -103,7 +103,9 @@ func (s *server) roles() map[topology.Service]role {
 			add(inc.Causes[0].Service, "fails first")
 		}
 		for _, e := range inc.Effects {
-			add(e.Service, "suffers")
+			if e.Suffers {
+				add(e.Service, "suffers")
+			}
 		}
 		for i := range inc.Anomalies {
 			add(inc.Anomalies[i].Service, "involved")

@@ -71,8 +71,8 @@ func openIncident() *incident.Incident {
 		},
 		Effects: []incident.Effect{
 			{Service: "payments-db", Onset: onset.Add(12 * time.Second), Offset: 12 * time.Second, What: "connection pool 41 % → 100 % in use"},
-			{Service: "checkout", Onset: onset.Add(31 * time.Second), Offset: 31 * time.Second, What: "p90 latency 190 ms → 3.1 s; retries of payments doubled"},
-			{Service: "frontend", Onset: onset.Add(47 * time.Second), Offset: 47 * time.Second, What: "errors 0.1 % → 18 % of requests"},
+			{Service: "checkout", Onset: onset.Add(31 * time.Second), Offset: 31 * time.Second, What: "p90 latency 190 ms → 3.1 s; retries of payments doubled", Suffers: true},
+			{Service: "frontend", Onset: onset.Add(47 * time.Second), Offset: 47 * time.Second, What: "errors 0.1 % → 18 % of requests", Suffers: true},
 		},
 		Changes: []incident.Attribution{
 			{Change: rollout, Suspect: true, Reason: "rolled out on the service that fails first, 40 s before its latency left the band"},
@@ -104,7 +104,7 @@ func resolvedIncident() *incident.Incident {
 	return &incident.Incident{
 		ID: "20260312-191410-0b11", State: incident.Resolved, Severity: incident.Ticket, Onset: at, Opened: at.Add(time.Minute), Resolved: at.Add(52 * time.Minute), Why: "quiet for 15 minutes",
 		Causes:  []incident.Candidate{{Service: "search", Confidence: 0.31, Onset: at, Reason: "latency rose to 420 ms, expected 160 ms"}, {Service: "catalog", Confidence: 0.28, Onset: at.Add(5 * time.Second), Reason: "saturation rose to 83 %, expected 55 %"}},
-		Effects: []incident.Effect{{Service: "search", Onset: at, What: "latency up"}},
+		Effects: []incident.Effect{{Service: "search", Onset: at, What: "latency up", Suffers: true}},
 		Anomalies: []incident.Anomaly{{Rule: "SearchLatency", Series: `{service="search"}`, Service: "search", Signal: incident.Latency, Onset: at, End: at.Add(35 * time.Minute),
 			Value: 0.42, Expected: 0.16, Score: math.NaN(), Doubts: []string{"short history"}}},
 		Sent: []incident.Sent{{Severity: incident.Ticket, Time: at.Add(time.Minute), Labels: map[string]string{"alertname": "ForeshockIncident", "severity": "ticket"}}},
