@@ -40,8 +40,9 @@ func (s *server) handler() (http.Handler, error) {
 	}
 	o.AddChange = func(_ context.Context, c change.Change) error { return s.engine.Changes().Add(c) }
 	o.Act = s.engine.Act
+	o.Catalog = s.remote
 	if s.remote == nil {
-		o.Targets = s.targets
+		o.Targets, o.Catalog = s.targets, s.local
 	}
 	return web.New(o)
 }
@@ -183,16 +184,14 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + 
 
 func (s *server) query(ctx context.Context, expr string, ts time.Time) (parser.Value, annotations.Annotations, error) {
 	if s.remote != nil {
-		v, err := s.store.Query(ctx, expr, ts)
-		return v, nil, err
+		return s.remote.Evaluate(ctx, expr, ts)
 	}
 	return s.local.Evaluate(ctx, expr, ts)
 }
 
 func (s *server) queryRange(ctx context.Context, expr string, from, to time.Time, step time.Duration) (parser.Value, annotations.Annotations, error) {
 	if s.remote != nil {
-		m, err := s.store.Range(ctx, expr, from, to, step)
-		return m, nil, err
+		return s.remote.EvaluateRange(ctx, expr, from, to, step)
 	}
 	return s.local.EvaluateRange(ctx, expr, from, to, step)
 }

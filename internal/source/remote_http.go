@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,8 +31,11 @@ type bounded struct {
 
 // URL implements api.Client. The parameter nocache keeps VictoriaMetrics from
 // answering out of a cache of rounded times; others do not know it.
-func (b *bounded) URL(ep string, _ map[string]string) *url.URL {
+func (b *bounded) URL(ep string, args map[string]string) *url.URL {
 	u := *b.base
+	for name, value := range args {
+		ep = strings.ReplaceAll(ep, ":"+name, value)
+	}
 	u.Path = path.Join("/", u.Path, ep)
 	q := u.Query()
 	q.Set("nocache", "1")

@@ -14,8 +14,6 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/util/annotations"
-
-	"github.com/foreshock/foreshock/internal/plot"
 )
 
 // maxPoints bounds the steps of a range query, as in Prometheus.
@@ -102,14 +100,10 @@ func (s *server) evaluate(w http.ResponseWriter, r *http.Request, run func(conte
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	limit := 0
-	if text := r.FormValue("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 {
-			s.respondError(w, errorBadData, invalidParam("limit", fmt.Errorf("%q is not a non-negative number", plot.Clip(text, 100))))
-			return
-		}
-		limit = n
+	limit, err := paramCount(r, "limit")
+	if err != nil {
+		s.respondError(w, errorBadData, err)
+		return
 	}
 	expr := r.FormValue("query")
 	val, notes, err := run(ctx, expr)

@@ -63,6 +63,10 @@ func (s *server) table() []route {
 		{"/api/v1/status/buildinfo", "/api/v1/status/buildinfo", get(s.apiBuildInfo)},
 		{"/api/v1/query", "/api/v1/query", form(s.apiQuery)},
 		{"/api/v1/query_range", "/api/v1/query_range", form(s.apiQueryRange)},
+		{"/api/v1/series", "/api/v1/series", form(s.apiSeries)},
+		{"/api/v1/labels", "/api/v1/labels", form(s.apiLabels)},
+		{"/api/v1/label/{name}/values", "/api/v1/label/:name/values", get(s.apiLabelValues)},
+		{"/api/v1/metadata", "/api/v1/metadata", get(s.apiMetadata)},
 
 		{"/metrics", "/metrics", get(metrics.ServeHTTP)},
 		{"/-/healthy", "/-/healthy", get(s.healthy)},

@@ -64,6 +64,9 @@ type Options struct {
 	Query      func(ctx context.Context, expr string, ts time.Time) (parser.Value, annotations.Annotations, error)
 	QueryRange func(ctx context.Context, expr string, start, end time.Time, step time.Duration) (parser.Value, annotations.Annotations, error)
 
+	// Catalog says what series there are; nil: its endpoints answer 404.
+	Catalog Catalog
+
 	// Reload and Quit are served at /-/reload and /-/quit if EnableLifecycle is set.
 	Reload          func(context.Context) error
 	Quit            func()
