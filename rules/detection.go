@@ -91,12 +91,21 @@ func (d *Detection) begin() error {
 	if d.states != nil {
 		return nil
 	}
-	bank, err := d.spec.Detector.New(d.spec.Options, detectors.Conditions{Budget: d.spec.Budget, Step: d.o.interval})
+	bank, err := d.bank()
 	if err != nil {
-		return fmt.Errorf("detection rule %q: %w", d.spec.Name, err)
+		return err
 	}
 	d.states = newStates(bank)
 	return nil
+}
+
+// bank makes an empty one.
+func (d *Detection) bank() (detectors.Bank, error) {
+	bank, err := d.spec.Detector.New(d.spec.Options, detectors.Conditions{Budget: d.spec.Budget, Step: d.o.interval})
+	if err != nil {
+		return nil, fmt.Errorf("detection rule %q: %w", d.spec.Name, err)
+	}
+	return bank, nil
 }
 
 // stateKey names what a state means: rules with equal keys may exchange states.
