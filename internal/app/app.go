@@ -65,12 +65,13 @@ type server struct {
 	external *url.URL
 	listener net.Listener
 
-	local   *source.Local  // TSDB: input and results, or results alone
-	remote  *source.Remote // nil when scraping
-	store   source.Store
-	sender  *alertmanager.Sender
-	journal *engine.Journal
-	engine  *engine.Engine
+	local     *source.Local  // TSDB: input and results, or results alone
+	remote    *source.Remote // nil when scraping
+	store     source.Store
+	sender    *alertmanager.Sender
+	journal   *engine.Journal
+	engine    *engine.Engine
+	snapshots snapshots
 
 	own      atomic.Pointer[map[string]bool]
 	ready    atomic.Bool
@@ -199,6 +200,7 @@ func externalURL(text string, addr net.Addr) (*url.URL, error) {
 
 func (s *server) registry() {
 	s.reg = prometheus.NewRegistry()
+	s.snapshots = newSnapshots(s.o.StoragePath, s.reg)
 	s.reloadOK = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "foreshock_config_last_reload_successful", Help: "Whether the last configuration reload attempt was successful.",
 	})

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	promrules "github.com/prometheus/prometheus/rules"
@@ -27,6 +28,13 @@ func (s *server) coldStart(ctx context.Context) error {
 		} else if oldest.After(from) {
 			from = oldest
 		}
+	}
+	learnt, ok, err := s.takeUp(ctx, now)
+	if err != nil {
+		return err
+	}
+	if ok && s.o.ColdStart > 0 {
+		from = learnt.Add(time.Millisecond)
 	}
 	results, err := source.OpenTemporary(source.TemporaryOptions{Query: s.o.Query, Logger: s.log})
 	if err != nil {
@@ -92,8 +100,14 @@ func (s *server) replayRound(ctx context.Context, results *source.Local, from, t
 func (s *server) live(ctx context.Context) error {
 	rulesDone := make(chan error, 1)
 	rulesCtx, stopRules := context.WithCancel(ctx)
-	defer stopRules()
 	go func() { rulesDone <- s.engine.Rules().Run(rulesCtx) }()
+	var saving sync.WaitGroup
+	defer func() {
+		stopRules()
+		saving.Wait()
+		s.save()
+	}()
+	saving.Go(func() { s.saveRegularly(rulesCtx) })
 	s.ready.Store(true)
 	close(s.isLive)
 	s.log.Info("ready")

@@ -200,12 +200,8 @@ func (j *Journal) compact() error {
 	if err := os.Rename(tmp, j.path); err != nil {
 		return err
 	}
-	if dir, err := os.Open(filepath.Dir(j.path)); err == nil {
-		err = dir.Sync()
-		dir.Close()
-		if err != nil {
-			return err
-		}
+	if err := syncDirectory(filepath.Dir(j.path)); err != nil {
+		return err
 	}
 	f, err := os.OpenFile(j.path, os.O_APPEND|os.O_WRONLY, 0)
 	j.file, j.size = f, 0

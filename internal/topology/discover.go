@@ -103,20 +103,13 @@ func (t *Topology) Keep(old *Topology) {
 	if old == nil || old == t || !slices.Equal(t.o.Identity.Names(), old.o.Identity.Names()) {
 		return
 	}
-	old.mu.Lock()
-	edges, stats := slices.SortedFunc(maps.Values(old.found), compareEdges), old.stats
-	old.mu.Unlock()
+	t.Recall(old.Discovered())
+	stats := old.Stats()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, e := range edges {
-		if len(t.found)+len(t.o.Declared.Edges) < t.o.MaxEdges {
-			t.found[[2]Service{e.Caller, e.Callee}] = e
-		}
-	}
 	t.stats.Dropped += stats.Dropped
 	t.stats.SelfEdges += stats.SelfEdges
 	t.stats.Refused += stats.Refused
-	t.snapshot = nil
 }
 
 // Discover merges the result of d's query at now: edges that it has are seen
@@ -240,4 +233,26 @@ func (t *Topology) Stats() Stats {
 	s := t.stats
 	s.Declared, s.Discovered = len(t.o.Declared.Edges), len(t.found)
 	return s
+}
+
+// Discovered returns the edges that are remembered, with when they were seen
+// last, sorted by caller and callee. [Topology.Recall] takes them.
+func (t *Topology) Discovered() []Edge {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.SortedFunc(maps.Values(t.found), compareEdges)
+}
+
+// Recall adds edges that an earlier run discovered, as far as there is room.
+// What is known already stays.
+func (t *Topology) Recall(edges []Edge) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range edges {
+		k := [2]Service{e.Caller, e.Callee}
+		if _, known := t.found[k]; !known && e.Caller != "" && e.Callee != "" && len(t.found)+len(t.o.Declared.Edges) < t.o.MaxEdges {
+			t.found[k] = e
+		}
+	}
+	t.snapshot = nil
 }
