@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -9,6 +10,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/util/teststorage"
 )
 
 const snapshotRules = `
@@ -186,4 +191,56 @@ func FuzzRestore(f *testing.F) {
 			t.Fatal("a failed restoration changed what was learnt")
 		}
 	})
+}
+
+// BenchmarkRestore takes up what rules of 100,000 series learnt; BenchmarkSnapshot
+// hands it over.
+func BenchmarkRestore(b *testing.B) {
+	m, frames := learntOf100000(b)
+	for b.Loop() {
+		if err := m.Restore(framesOf(frames)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(sizeOf(frames))/100_000, "B/series")
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	m, _ := learntOf100000(b)
+	for b.Loop() {
+		if err := m.Snapshot(func([]byte) error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func sizeOf(frames [][]byte) (n int) {
+	for _, f := range frames {
+		n += len(f)
+	}
+	return n
+}
+
+func learntOf100000(b *testing.B) (*Manager, [][]byte) {
+	b.Helper()
+	var text strings.Builder
+	text.WriteString("groups:\n- name: g\n  interval: 1m\n  rules:\n")
+	for i := range 10 {
+		fmt.Fprintf(&text, "  - {detect: D%d, expr: requests, signal: traffic}\n", i)
+	}
+	var v promql.Vector
+	for i := range 10_000 {
+		v = append(v, promql.Sample{F: float64(i % 17), Metric: labels.FromStrings("__name__", "requests", "namespace", "shop", "service", fmt.Sprintf("service-%d", i%300), "pod", fmt.Sprintf("pod-%d", i))})
+	}
+	h := &bench{TB: b, storage: teststorage.New(b)}
+	b.Cleanup(func() { h.storage.Close() })
+	h.Manager = h.manager(func(o *Options) {
+		o.SkipOutputs, o.OnEvaluation = true, nil
+		o.Query = func(context.Context, string, time.Time) (promql.Vector, error) { return v, nil }
+	})
+	h.updateReal(text.String())
+	for i := range 3 {
+		h.eval(time.Duration(i) * time.Minute)
+	}
+	return h.Manager, h.snapshot()
 }
