@@ -65,6 +65,7 @@ func runServer(ctx context.Context, args []string, std streams) error {
 	f.StringVar(&o.ExternalURL, "web.external-url", "", "URL under which people reach this server; used for links")
 	f.BoolVar(&o.EnableLifecycle, "web.enable-lifecycle", false, "allow /-/reload and /-/quit by HTTP")
 	f.StringVar(&o.ChangesTokenFile, "web.changes-token-file", "", "file with the bearer token that POST /api/v1/changes asks for; without it posting is refused")
+	f.BoolVar(&o.EnableWriteReceiver, "web.enable-remote-write-receiver", false, "take Prometheus's remote write at /api/v1/write")
 	f.StringVar(&o.StoragePath, "storage.tsdb.path", "data/", "directory of the TSDB, of the journal of incidents and of what was learnt")
 	durationFlag(f, &o.Retention, "storage.tsdb.retention.time", 15*24*time.Hour, "how long samples are kept")
 	durationFlag(f, &o.Query.LookbackDelta, "query.lookback-delta", 5*time.Minute, "how far a query looks back for the newest sample of a series")

@@ -36,15 +36,17 @@ type Options struct {
 	ExternalURL      string // "" means http://ListenAddress
 	EnableLifecycle  bool
 	ChangesTokenFile string
-	StoragePath      string
-	Retention        time.Duration
-	Query            source.QueryOptions
-	ColdStart        time.Duration // how much of the past is replayed at start, where there is that much
-	Position         int           // of this replica
-	Replicas         int
-	Reload           <-chan struct{} // asks to read the configuration again
-	Out              io.Writer       // progress
-	Logger           *slog.Logger
+	// EnableWriteReceiver takes Prometheus's remote write; not beside a source.
+	EnableWriteReceiver bool
+	StoragePath         string
+	Retention           time.Duration
+	Query               source.QueryOptions
+	ColdStart           time.Duration // how much of the past is replayed at start, where there is that much
+	Position            int           // of this replica
+	Replicas            int
+	Reload              <-chan struct{} // asks to read the configuration again
+	Out                 io.Writer       // progress
+	Logger              *slog.Logger
 
 	// DiscoveryInterval is how often changed targets are taken over; 0 means 5s.
 	DiscoveryInterval time.Duration
@@ -69,6 +71,7 @@ type server struct {
 	remote    *source.Remote // nil when scraping
 	store     source.Store
 	sender    *alertmanager.Sender
+	write     http.Handler // nil: remote write is not received
 	journal   *engine.Journal
 	engine    *engine.Engine
 	snapshots snapshots
@@ -235,7 +238,13 @@ func (s *server) openStorage(cfg *Config) error {
 	}
 	s.store = s.local.Store()
 	if cfg.Source == nil {
-		return nil
+		if s.o.EnableWriteReceiver {
+			s.write, err = s.local.Receiver(s.reg, s.outputs)
+		}
+		return err
+	}
+	if s.o.EnableWriteReceiver {
+		return errors.New("--web.enable-remote-write-receiver: what is received would not be read beside a source: remove the flag, or the block source")
 	}
 	s.remote, err = source.NewRemote(source.RemoteOptions{
 		URL: cfg.Source.URL, HTTPClient: &cfg.sourceClient, Timeout: cfg.Source.Timeout, Results: s.local,

@@ -72,16 +72,15 @@ type incidentsBlock struct {
 }
 
 // theirs are Prometheus's top-level blocks that do what they do there.
-var theirs = []string{"global", "rule_files", "scrape_configs", "scrape_config_files", "alerting", "storage"}
+var theirs = []string{"global", "rule_files", "scrape_configs", "scrape_config_files", "alerting", "remote_write", "storage"}
 
 // later are blocks and fields that DESIGN foresees and this version does not have.
 var later = map[string]string{
-	"remote_write": "remote_write is not supported yet: remove the block; results are read through the API",
-	"remote_read":  "remote_read is not supported: use `source:` to query a Prometheus-compatible server",
-	"tracing":      "tracing is not supported yet: remove the block",
-	"otlp":         "otlp is not supported yet: remove the block",
-	"runtime":      "runtime is not supported: set GOGC in the environment",
-	"packs":        "packs are not supported yet: list rule files under rule_files",
+	"remote_read": "remote_read is not supported: use `source:` to query a Prometheus-compatible server",
+	"tracing":     "tracing is not supported yet: remove the block",
+	"otlp":        "otlp is not supported yet: remove the block",
+	"runtime":     "runtime is not supported: set GOGC in the environment",
+	"packs":       "packs are not supported yet: list rule files under rule_files",
 }
 
 var blocks = []string{"source", "identity", "topology", "changes", "incidents"}

@@ -132,12 +132,12 @@ func TestConfigErrors(t *testing.T) {
 		}
 	}
 	f("incident:\n  mode: page\n", `foreshock.yml:1:1: unknown block "incident"; did you mean "incidents"?`)
-	f("a: 1\nincidents:\n  setle: 1m\n", `foreshock.yml:1:1: unknown block "a"; known are source, identity, topology, changes, incidents, global, rule_files, scrape_configs, scrape_config_files, alerting, storage`)
+	f("a: 1\nincidents:\n  setle: 1m\n", `foreshock.yml:1:1: unknown block "a"; known are source, identity, topology, changes, incidents, global, rule_files, scrape_configs, scrape_config_files, alerting, remote_write, storage`)
 	f("\nincidents:\n  setle: 1m\n", `foreshock.yml:3:3: unknown field "setle"; did you mean "settle"?`)
 	f("incidents:\n  mode: loud\n", `foreshock.yml:2:9: mode "loud": want shadow, ticket or page`)
 	f("incidents:\n  settle: 0s\n", `foreshock.yml:2:11: settle is 0s: it must be more than zero`)
 	f("incidents:\n  false_pages: often\n", `foreshock.yml:2:16: false_pages: false-alarm budget "often": not of the form "EVENTS per DURATION"; expected a number, "per" and a duration, such as "1 per 30d" or "3 per 1w"`)
-	f("remote_write:\n- url: http://x\n", `foreshock.yml:1:1: remote_write is not supported yet: remove the block; results are read through the API`)
+	f("otlp:\n  x: 1\n", `foreshock.yml:1:1: otlp is not supported yet: remove the block`)
 	f("global:\n  scrape_intervall: 5s\n", `foreshock.yml:2:3: unknown field "scrape_intervall"; did you mean "scrape_interval"?`)
 	f("identity: [service]\nscrape_configs:\n- job_name: a\n  scrape_intervall: 5s\n", `foreshock.yml:4:3: unknown field "scrape_intervall"; did you mean "scrape_interval"?`)
 	f("identity: []\n", `foreshock.yml:1:11: identity: no label: at least one must name a service`)

@@ -75,6 +75,8 @@ type running struct {
 	cancel context.CancelFunc
 	ended  chan error
 	over   bool
+	// left are goroutines that may outlive the server.
+	left []goleak.Option
 }
 
 // startServer runs a server with the files, of which the first is the
@@ -107,7 +109,7 @@ func startServer(t *testing.T, o Options, pairs ...string) *running {
 	}
 	t.Cleanup(func() {
 		s.stop()
-		goleak.VerifyNone(t, before)
+		goleak.VerifyNone(t, append(s.left, before)...)
 		if t.Failed() {
 			t.Logf("log of the server:\n%s", s.log)
 		}

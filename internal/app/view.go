@@ -35,6 +35,7 @@ func (s *server) handler() (http.Handler, error) {
 		Gatherer: s.reg, Registerer: s.reg, ExternalURL: s.external, Logger: s.log.With("component", "web"),
 		Query: s.query, QueryRange: s.queryRange,
 	}
+	o.Write = s.write
 	o.DecodeChange = func(r io.Reader) (change.Change, error) {
 		return change.Decode(r, s.engine.Identity(), time.Now())
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/discovery"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage/remote"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/util/annotations"
 )
@@ -43,6 +44,7 @@ type LocalOptions struct {
 type Local struct {
 	evaluator
 	db        *tsdb.DB
+	sending   *remote.Storage // what remote_write sends to; nil in a temporary store
 	o         LocalOptions
 	log       *slog.Logger
 	temporary bool // removed at Close; its samples are all in the head
@@ -84,10 +86,13 @@ func OpenLocal(o LocalOptions) (*Local, error) {
 	if err != nil {
 		return nil, explainOpen(o.Dir, err)
 	}
-	return &Local{
+	l := &Local{
 		evaluator: newEvaluator(db, o.Query, o.Logger, o.Registerer),
 		db:        db, o: o, log: o.Logger,
-	}, nil
+	}
+	l.sending = newRemoteWrite(l)
+	db.SetWriteNotified(l.sending)
+	return l, nil
 }
 
 // checkWritable tells an unusable directory before the database fails somewhere inside it.
@@ -158,7 +163,7 @@ func (l *Local) Extent(ctx context.Context) (first, last time.Time, ok bool) {
 	return time.UnixMilli(lo).UTC(), time.UnixMilli(hi).UTC(), true
 }
 
-// ApplyConfig takes over scrape_configs and storage of a configuration, before
+// ApplyConfig takes over scrape_configs, remote_write and storage of a configuration, before
 // or while [Local.Run] runs. On an error the configuration before stays in use.
 func (l *Local) ApplyConfig(cfg *config.Config) error {
 	if l.temporary {
@@ -186,6 +191,9 @@ func (l *Local) apply(cfg *config.Config) error {
 	}
 	if err := l.db.ApplyConfig(l.withStorage(cfg)); err != nil {
 		return fmt.Errorf("storage: %w", err)
+	}
+	if err := l.sending.ApplyConfig(cfg); err != nil {
+		return fmt.Errorf("remote_write: %w", err)
 	}
 	if step := time.Duration(cfg.GlobalConfig.EvaluationInterval); step > 0 {
 		l.step.Store(step.Milliseconds())
@@ -244,7 +252,10 @@ func (l *Local) Close() error {
 		if running {
 			l.log.Warn("data directory is closed while it is scraped into", "dir", l.db.Dir())
 		}
-		l.closeErr = l.db.Close()
+		if l.sending != nil {
+			l.closeErr = l.sending.Close() // flushes, for flushDeadline at most
+		}
+		l.closeErr = errors.Join(l.closeErr, l.db.Close())
 		if l.temporary {
 			l.closeErr = errors.Join(l.closeErr, os.RemoveAll(l.db.Dir()))
 		}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/storage/remote"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/util/compression"
 	"github.com/prometheus/prometheus/util/logging"
@@ -69,6 +71,27 @@ func openScratch(dir string, log *slog.Logger) (*tsdb.DB, error) {
 	opts.MinBlockDuration = wholeHead.Milliseconds()
 	opts.MaxBlockDuration = opts.MinBlockDuration
 	return tsdb.Open(dir, log, nil, opts, nil)
+}
+
+// flushDeadline is how long the end waits for what remote_write has not sent yet.
+const flushDeadline = 10 * time.Second
+
+// newRemoteWrite sends what is written to the database, as it stands in its
+// write-ahead log, to where the configuration says.
+func newRemoteWrite(l *Local) *remote.Storage {
+	return remote.NewStorage(l.log.With("component", "remote"), l.o.Registerer, l.db.StartTime, l.db.Dir(), flushDeadline, scraping{l}, false)
+}
+
+// scraping gives remote_write the metadata of what is scraped.
+type scraping struct{ l *Local }
+
+func (s scraping) Get() (*scrape.Manager, error) {
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	if s.l.sm == nil {
+		return nil, errors.New("nothing is scraped")
+	}
+	return s.l.sm, nil
 }
 
 func newScrapeManager(reload time.Duration, app storage.Appendable, log *slog.Logger, reg prometheus.Registerer) (*scrape.Manager, error) {

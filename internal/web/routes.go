@@ -66,6 +66,7 @@ func (s *server) table() []route {
 		{"/api/v1/series", "/api/v1/series", form(s.apiSeries)},
 		{"/api/v1/labels", "/api/v1/labels", form(s.apiLabels)},
 		{"/api/v1/label/{name}/values", "/api/v1/label/:name/values", get(s.apiLabelValues)},
+		{writePath, writePath, map[string]http.HandlerFunc{http.MethodPost: s.apiWrite}},
 		{"/api/v1/metadata", "/api/v1/metadata", get(s.apiMetadata)},
 
 		{"/metrics", "/metrics", get(metrics.ServeHTTP)},
@@ -119,9 +120,21 @@ func (s *server) guard(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", csp)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if s.Write == nil || !strings.HasSuffix(r.URL.Path, writePath) {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+const writePath = "/api/v1/write"
+
+func (s *server) apiWrite(w http.ResponseWriter, r *http.Request) {
+	if s.Write == nil {
+		s.respondError(w, errorNotFound, errors.New("remote write is not received here: start with --web.enable-remote-write-receiver"))
+		return
+	}
+	s.Write.ServeHTTP(w, r)
 }
 
 // recoverPanics turns a panic into a 500.

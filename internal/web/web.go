@@ -67,6 +67,10 @@ type Options struct {
 	// Catalog says what series there are; nil: its endpoints answer 404.
 	Catalog Catalog
 
+	// Write takes Prometheus's remote write and bounds its bodies itself; nil:
+	// the endpoint answers 404.
+	Write http.Handler
+
 	// Reload and Quit are served at /-/reload and /-/quit if EnableLifecycle is set.
 	Reload          func(context.Context) error
 	Quit            func()
