@@ -96,6 +96,9 @@ func (c *codec[S]) plan(t reflect.Type, path string, offset uintptr) error {
 	return fmt.Errorf("state field %s is a %v; a state holds booleans, sized integers, floats, and arrays and structs of them only", path, t)
 }
 
+// length is that of an encoded state.
+func (c *codec[S]) length() int { return headerLen + len(c.name) + 8 + 4 + c.size + 4 }
+
 func (c *codec[S]) append(b []byte, s *S) []byte {
 	start := len(b)
 	b = append(b, stateMagic...)
@@ -174,7 +177,7 @@ func (c *codec[S]) open(b []byte) ([]byte, error) {
 	if name := string(b[headerLen : headerLen+n]); name != c.name {
 		return nil, fmt.Errorf("it belongs to detector %q", name)
 	}
-	want := headerLen + n + 8 + 4 + c.size + 4
+	want := c.length()
 	if len(b) != want {
 		return nil, fmt.Errorf("%d bytes instead of %d", len(b), want)
 	}

@@ -72,11 +72,16 @@ func (c Conditions) validate() error {
 // shape is a hash of what gives a state its meaning beside its layout. The
 // budget is not part of it: states outlive a change of budget.
 func shape(o Options, c Conditions) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s %d", printed(o), c.Step)
+	return h.Sum64()
+}
+
+// printed is the text that tells options apart.
+func printed(o Options) string {
 	v := reflect.ValueOf(o)
 	for v.Kind() == reflect.Pointer && !v.IsNil() {
 		v = v.Elem()
 	}
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%+v %d", v, c.Step)
-	return h.Sum64()
+	return fmt.Sprintf("%+v", v)
 }

@@ -170,16 +170,45 @@ func (p *fileParser) oneOf(at *yaml.Node, field, value string, names []string) b
 	return false
 }
 
-// detector reads a detector's name, or its name with options.
+// detector reads a detector's name, its name with options, or a list of such.
 func (p *fileParser) detector(n *yaml.Node) (detectors.Detector, detectors.Options) {
 	switch {
 	case n.Kind == yaml.ScalarNode:
 		return p.detectorNamed(n, n.Value, nil)
 	case n.Kind == yaml.MappingNode && len(n.Content) == 2:
 		return p.detectorNamed(n.Content[0], n.Content[0].Value, n.Content[1])
+	case n.Kind == yaml.SequenceNode:
+		return p.mean(n)
 	}
-	p.fail(n, "expected the name of one detector, or its name with options such as {spike: {level: 1h}}")
+	p.fail(n, "expected the name of a detector, its name with options such as {spike: {level: 1h}}, or a list of detectors whose scores are averaged")
 	return detectors.Detector{}, nil
+}
+
+// mean reads a list of detectors.
+func (p *fileParser) mean(n *yaml.Node) (detectors.Detector, detectors.Options) {
+	if len(n.Content) == 1 {
+		return p.detector(yamlfile.Resolve(n.Content[0]))
+	}
+	before := len(p.errs)
+	var parts []detectors.Part
+	for _, item := range n.Content {
+		item = yamlfile.Resolve(item)
+		if item.Kind == yaml.SequenceNode {
+			p.fail(item, "a list within a list of detectors: expected a detector's name, or its name with options")
+			continue
+		}
+		d, o := p.detector(item)
+		parts = append(parts, detectors.Part{Detector: d, Options: o})
+	}
+	if len(p.errs) > before {
+		return detectors.Detector{}, nil
+	}
+	d, err := detectors.Mean(parts...)
+	if err != nil {
+		p.fail(n, "%v", err)
+		return detectors.Detector{}, nil
+	}
+	return d, d.Options()
 }
 
 func (p *fileParser) detectorNamed(at *yaml.Node, name string, options *yaml.Node) (detectors.Detector, detectors.Options) {

@@ -47,13 +47,31 @@ func main() {
 	flag.StringVar(&only, "only", "", "names of methods, separated by commas; all without it")
 	flag.Parse()
 	if only != "" {
-		o.only = strings.Split(only, ",")
+		o.only = splitNames(only)
 	}
 	o.progress = os.Stderr
 	if err := run(o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "evaluate:", err)
 		os.Exit(1)
 	}
+}
+
+// splitNames splits at commas, but for those within parentheses.
+func splitNames(list string) []string {
+	depth := 0
+	names := strings.FieldsFunc(list, func(r rune) bool {
+		switch r {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		return r == ',' && depth == 0
+	})
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+	}
+	return names
 }
 
 func run(o options, out io.Writer) error {
@@ -91,7 +109,11 @@ func run(o options, out io.Writer) error {
 	header(&event, cells...)
 	header(&budget, slices.Concat([]string{"method", "budget"}, labelledSets, referenceSets)...)
 
-	for _, m := range methods() {
+	all, err := methods()
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
 		if len(o.only) > 0 && !slices.Contains(o.only, m.name) {
 			continue
 		}

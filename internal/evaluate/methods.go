@@ -30,20 +30,20 @@ var combinations = [][]string{{"spike", "level_shift"}, {"spike", "seasonality"}
 // threshold wants the user's limits, edge the two sides of a dependency.
 var notAlone = map[string]bool{"threshold": true, "edge": true}
 
-func methods() []method {
+func methods() ([]method, error) {
 	var out []method
 	for _, d := range detectors.All() {
 		if notAlone[d.Name] {
 			continue
 		}
-		out = append(out, method{name: d.Name, detector: true, nominal: 1 + scoreOffset, run: func(s *series, b detectors.Budget) ([]float64, error) {
-			return judge(d, s, b)
-		}})
+		out = append(out, ofDetector(d))
 	}
 	for _, names := range combinations {
-		if m, ok := combination(names); ok {
-			out = append(out, m)
+		m, err := combination(names)
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, m)
 	}
 	baseline := func(name string, nominal float64, f func(*series) []float64) {
 		out = append(out, method{name: name, nominal: nominal, run: func(s *series, _ detectors.Budget) ([]float64, error) { return f(s), nil }})
@@ -52,45 +52,31 @@ func methods() []method {
 	baseline("Grafana adaptive", 1, grafanaAdaptive)
 	baseline("Grafana robust", 1, grafanaRobust)
 	baseline("EWMA 10 m + SPOT", 4, ewmaSpot)
-	return out
+	return out, nil
 }
 
-func combination(names []string) (method, bool) {
-	m := method{name: "mean(", detector: true, nominal: 1 + scoreOffset}
-	var parts []detectors.Detector
-	for i, n := range names {
+// combination is the product's mean of detectors with their defaults.
+func combination(names []string) (method, error) {
+	var parts []detectors.Part
+	for _, n := range names {
 		d, ok := detectors.Lookup(n)
 		if !ok {
-			return method{}, false
+			return method{}, fmt.Errorf("combinations: there is no detector %q", n)
 		}
-		parts = append(parts, d)
-		if i > 0 {
-			m.name += ", "
-		}
-		m.name += n
+		parts = append(parts, detectors.Part{Detector: d, Options: d.Options()})
 	}
-	m.name += ")"
-	m.run = func(s *series, b detectors.Budget) ([]float64, error) {
-		var sum []float64
-		for _, d := range parts {
-			x, err := judge(d, s, b)
-			if err != nil {
-				return nil, err
-			}
-			if sum == nil {
-				sum = x
-				continue
-			}
-			for i := range sum {
-				sum[i] += x[i]
-			}
-		}
-		for i := range sum {
-			sum[i] /= float64(len(parts))
-		}
-		return sum, nil
+	d, err := detectors.Mean(parts...)
+	if err != nil {
+		return method{}, err
 	}
-	return m, true
+	return ofDetector(d), nil
+}
+
+// ofDetector judges by a detector with its defaults.
+func ofDetector(d detectors.Detector) method {
+	return method{name: d.Name, detector: true, nominal: 1 + scoreOffset, run: func(s *series, b detectors.Budget) ([]float64, error) {
+		return judge(d, s, b)
+	}}
 }
 
 // judge plays a series through a detector with its defaults.
