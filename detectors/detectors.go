@@ -130,6 +130,15 @@ type Bank interface {
 	// Release ends a hold. With accept the present level becomes the normal one.
 	Release(ref Ref, accept bool)
 
+	// Inherit lets a state that has seen a few samples begin with what others of
+	// its group learnt: the course of the day, the scale and the rarity of
+	// departures of the first member, without running departures and holds. Its
+	// level is the median of the members', or with own that of its own samples,
+	// with what it inherits in proportion.
+	// It returns false, and changes nothing, where the detector cannot or the
+	// first member has learnt too little.
+	Inherit(ref Ref, members []Ref, own bool) bool
+
 	// AppendState appends the encoding of a state to b.
 	AppendState(b []byte, ref Ref) []byte
 	// SetState replaces a state by a decoded one. On an error the state is

@@ -94,10 +94,16 @@ func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum E
 	ev.Refused = refused
 	for _, s := range added {
 		now = s
+		if len(d.spec.By) > 0 {
+			s.joining = true
+			st.joining++
+		}
 		if h, ok := d.holds[s.key]; ok {
 			st.hold(s, h)
 		}
 	}
+	now = nil
+	d.inherit(t)
 	if j.absences != nil {
 		j.absences.groups()
 	}
@@ -122,6 +128,9 @@ func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum E
 				s.anomalous, s.departing = false, false
 				continue
 			}
+		}
+		if s.inherited(t) {
+			verdict.Doubts |= detectors.DoubtInherited
 		}
 		d.decide(s, t, verdict)
 		sum.Series++

@@ -102,8 +102,9 @@ func (b *stepBank) Release(r detectors.Ref, accept bool) {
 	b.states[r].held = false
 	b.states[r].acts += fmt.Sprintf("release %v;", accept)
 }
-func (b *stepBank) AppendState(dst []byte, _ detectors.Ref) []byte { return dst }
-func (b *stepBank) SetState(detectors.Ref, []byte) error           { return nil }
+func (b *stepBank) Inherit(detectors.Ref, []detectors.Ref, bool) bool { return false }
+func (b *stepBank) AppendState(dst []byte, _ detectors.Ref) []byte    { return dst }
+func (b *stepBank) SetState(detectors.Ref, []byte) error              { return nil }
 
 func catalogue() []detectors.Detector {
 	return []detectors.Detector{stepDetector("spike"), stepDetector("other")}

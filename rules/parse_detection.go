@@ -101,7 +101,7 @@ func (p *fileParser) detection(n *yaml.Node) *DetectionSpec {
 		spec.Direction = Direction(fields.Direction)
 	}
 	spec.setEvent()
-	p.absences(at, spec, fields)
+	p.groups(at, spec, fields)
 	spec.Budget = fields.FalseAlarms
 	p.minChange(at("min_change"), spec, fields.MinChange)
 	spec.For = time.Duration(fields.For)
@@ -118,17 +118,14 @@ func (p *fileParser) detection(n *yaml.Node) *DetectionSpec {
 	return spec
 }
 
-// absences reads the fields that tell how missing series are judged.
-func (p *fileParser) absences(at func(string) *yaml.Node, spec *DetectionSpec, fields detectionFields) {
-	if spec.Detector.Name != "" && !spec.Detector.Absences {
-		for _, name := range []string{"by", "up"} {
-			if (name == "by" && fields.By != nil) || (name == "up" && fields.Up != nil) {
-				p.fail(at(name), "%s: says how missing series are judged, which detector %s does not: remove it, or take silence", name, spec.Detector.Name)
-			}
-		}
-		return
-	}
-	if fields.Up != nil {
+// groups reads the fields that say which series belong together, and how
+// missing ones are judged.
+func (p *fileParser) groups(at func(string) *yaml.Node, spec *DetectionSpec, fields detectionFields) {
+	switch {
+	case fields.Up == nil:
+	case spec.Detector.Name != "" && !spec.Detector.Absences:
+		p.fail(at("up"), "up: says why series are missing, which detector %s does not judge: remove it, or take silence", spec.Detector.Name)
+	default:
 		spec.Up = p.expression(at("up"), *fields.Up)
 	}
 	for _, name := range fields.By {

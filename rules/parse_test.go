@@ -101,7 +101,7 @@ func TestParseErrors(t *testing.T) {
 		want       []string
 	}{
 		{"unknown field", rule(good + "detectr: spike"), []string{`a.yml:7:5: unknown field "detectr"; did you mean "detect"?`}},
-		{"by and up", rule(good + "by: [service]\nup: y"), []string{`a.yml:7:9: by: says how missing series are judged, which detector spike does not: remove it, or take silence`, `a.yml:8:9: up: says how missing`}},
+		{"up", rule(good + "by: [service]\nup: y"), []string{`a.yml:8:9: up: says why series are missing, which detector spike does not judge: remove it, or take silence`}},
 		{"of", rule(good + "of: sum("), []string{`a.yml:7:13: PromQL: unclosed left parenthesis`}},
 		{"two kinds", rule(good + "record: x"), []string{`a.yml:7:5: a rule has one of record, alert and detect`}},
 		{"no signal", rule("expr: x"), []string{`a.yml:4:5: signal is missing: it must be latency, traffic, errors or saturation`}},

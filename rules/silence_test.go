@@ -190,7 +190,7 @@ func TestParseExtra(t *testing.T) {
 		{"signal: errors, expr: e, detector: silence, by: ['']", `by: "" is no label name`},
 		{"signal: errors, expr: e, detector: silence, up: 'x['", `PromQL`},
 		{"signal: errors, expr: e, detector: threshold", "neither upper nor lower is set"},
-		{"signal: errors, expr: e, by: [a]", `which detector spike does not`},
+		{"signal: errors, expr: e, up: u", `which detector spike does not judge`},
 	} {
 		if _, err := parse(c.fields); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want it to contain %q", c.fields, err, c.want)

@@ -33,6 +33,8 @@ type series struct {
 	held, // learning is withheld
 	accept bool // when the hold ends
 
+	descent
+
 	round int64 // the last evaluation that returned it
 	value float64
 }
@@ -53,6 +55,8 @@ type states struct {
 	round  int64
 	// heldCount is the number of series whose learning is withheld.
 	heldCount int
+	// joining is the number of series that may still inherit from their group.
+	joining int
 	// groups are those of a rule with `by`, by the hash of the labels.
 	groups map[uint64]*group
 
@@ -160,6 +164,7 @@ func (st *states) take(v promql.Vector, t int64, limit int, sh shape) (added []*
 	}
 	for _, n := range fresh {
 		s := &series{input: n.input.Copy(), hash: n.hash, value: n.value, round: st.round, seen: t, told: t}
+		s.descent = descent{born: t, root: t}
 		sh.apply(s)
 		clash = clash || s.clash
 		added = append(added, s)
@@ -251,6 +256,9 @@ func (st *states) remove(s *series) {
 	st.forgotten++
 	if s.held {
 		st.heldCount--
+	}
+	if s.joining {
+		st.joining--
 	}
 	first := st.byHash[s.hash]
 	if first == s {

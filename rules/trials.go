@@ -37,7 +37,12 @@ func join(v promql.Vector) (*joined, error) {
 		if i == 0 {
 			j.names = names
 		} else if !slices.Equal(names, j.names) {
-			return nil, fmt.Errorf("series %s and %s have different labels: aggregate them by the labels that they share", v[0].Metric, v[i].Metric)
+			// Results have no order; the text should have one.
+			a, b := v[0].Metric, v[i].Metric
+			if labels.Compare(a, b) > 0 {
+				a, b = b, a
+			}
+			return nil, fmt.Errorf("series %s and %s have different labels: aggregate them by the labels that they share", a, b)
 		}
 		var hash uint64
 		hash, j.buf = l.HashForLabels(j.buf, names...)
