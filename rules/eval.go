@@ -33,7 +33,8 @@ func (d *Detection) Eval(ctx context.Context, queryOffset time.Duration, ts time
 	}
 	d.count(sum.Series, sum.Anomalies)
 	d.mu.Lock()
-	d.history.add(EvaluationSummary{Time: ts, Duration: ev.Duration, Series: sum.Series, Anomalies: sum.Anomalies, Err: err})
+	sum.Time, sum.Duration, sum.Err = ts, ev.Duration, err
+	d.history.add(sum)
 	d.mu.Unlock()
 	if d.o.onEvaluation != nil {
 		d.o.onEvaluation(ev)
@@ -134,6 +135,9 @@ func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum E
 		}
 		d.decide(s, t, verdict)
 		sum.Series++
+		if math.IsNaN(verdict.Value) {
+			sum.NaN++
+		}
 		if s.anomalous {
 			sum.Anomalies++
 		}

@@ -265,6 +265,23 @@ func TestEvalDeterministic(t *testing.T) {
 	}
 }
 
+// TestOnlyNaN: series without a number are neither none nor judged.
+func TestOnlyNaN(t *testing.T) {
+	nan := math.NaN()
+	b := newBench(t, "", fmt.Sprintf(oneRule, ""), withQuery(vector(), vector(nan), vector(nan, nan), vector(nan, 3)))
+	for i, want := range []struct {
+		only        bool
+		series, nan int
+	}{{false, 0, 0}, {true, 1, 1}, {true, 2, 2}, {false, 2, 1}} {
+		e := b.eval(time.Duration(i) * time.Minute)
+		h := e.Rule.History()
+		last := h[len(h)-1]
+		if e.OnlyNaN() != want.only || last.Series != want.series || last.NaN != want.nan {
+			t.Errorf("evaluation %d: only NaN %v, %d series, %d without a number; want %+v", i, e.OnlyNaN(), last.Series, last.NaN, want)
+		}
+	}
+}
+
 func TestScalar(t *testing.T) {
 	b := newBench(t, "", `groups: [{name: g, rules: [{detect: D, expr: time(), signal: traffic}]}]`)
 	b.eval(0)

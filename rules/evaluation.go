@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"math"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -32,6 +33,17 @@ type Evaluation struct {
 	Duration time.Duration
 }
 
+// OnlyNaN says whether there are series, and none has a number as value: 0/0, or
+// nothing that the rule's `of` could be joined to.
+func (e Evaluation) OnlyNaN() bool {
+	for i := range e.Readings {
+		if !math.IsNaN(e.Readings[i].Verdict.Value) {
+			return false
+		}
+	}
+	return len(e.Readings) > 0
+}
+
 // Reading is a verdict on one series, anomalous or not.
 type Reading struct {
 	Series  labels.Labels // the series' labels without __name__, and the rule's labels
@@ -50,6 +62,7 @@ type EvaluationSummary struct {
 	Time      time.Time
 	Duration  time.Duration
 	Series    int // judged
+	NaN       int // of these, without a number as value
 	Anomalies int
 	Err       error
 }

@@ -79,6 +79,11 @@ func (p *fileParser) detection(n *yaml.Node) *DetectionSpec {
 	spec.Signal = Signal(fields.Signal)
 	if fields.Of != nil {
 		spec.Of = p.expression(at("of"), *fields.Of)
+		if spec.Expr != nil && spec.Of != nil {
+			if err := joinable(spec.Expr, spec.Of); err != nil {
+				p.fail(at("of"), "%v", err)
+			}
+		}
 	}
 	if detector := &fields.Detector; detector.Kind != 0 && detector.ShortTag() != "!!null" {
 		spec.Detector, spec.Options = p.detector(yamlfile.Resolve(detector))

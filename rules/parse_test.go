@@ -103,6 +103,7 @@ func TestParseErrors(t *testing.T) {
 		{"unknown field", rule(good + "detectr: spike"), []string{`a.yml:7:5: unknown field "detectr"; did you mean "detect"?`}},
 		{"up", rule(good + "by: [service]\nup: y"), []string{`a.yml:8:9: up: says why series are missing, which detector spike does not judge: remove it, or take silence`}},
 		{"of", rule(good + "of: sum("), []string{`a.yml:7:13: PromQL: unclosed left parenthesis`}},
+		{"of that cannot join", "groups:\n- name: g\n  rules:\n  - {detect: D, signal: errors, expr: sum by (a) (x),\n    of: sum by (b) (y)}\n", []string{`a.yml:5:9: of: its series have the label "b", which those of expr cannot have`}},
 		{"two kinds", rule(good + "record: x"), []string{`a.yml:7:5: a rule has one of record, alert and detect`}},
 		{"no signal", rule("expr: x"), []string{`a.yml:4:5: signal is missing: it must be latency, traffic, errors or saturation`}},
 		{"bad signal", rule("expr: x\nsignal: latncy"), []string{`a.yml:6:13: unknown signal "latncy"; did you mean "latency"?`}},

@@ -155,7 +155,7 @@ func (s *server) ruleView(r promrules.Rule) web.Rule {
 		history := r.History()
 		for k := len(history) - 1; k >= 0; k-- {
 			h := history[k]
-			e := web.Evaluation{Time: h.Time, Duration: h.Duration, Series: h.Series, Anomalies: h.Anomalies}
+			e := web.Evaluation{Time: h.Time, Duration: h.Duration, Series: h.Series, NaN: h.NaN, Anomalies: h.Anomalies}
 			if h.Err != nil {
 				e.Error = h.Err.Error()
 			}

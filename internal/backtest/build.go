@@ -137,6 +137,7 @@ func (c *ruleCount) add(o *ruleCount) {
 	c.Evaluations += o.Evaluations
 	c.Failed += o.Failed
 	c.Empty += o.Empty
+	c.OnlyNaN += o.OnlyNaN
 	c.Fired += o.Fired
 	c.Episodes += o.Episodes
 	c.Seconds += o.Seconds

@@ -37,7 +37,7 @@ var metrics = map[string]func(*Report) *float64{
 	"lead_seconds":            func(r *Report) *float64 { return r.leads() },
 	"pages_per_day":           func(r *Report) *float64 { return r.perDay(r.Summary.Pages) },
 	"tickets_per_day":         func(r *Report) *float64 { return r.perDay(r.Summary.Tickets) },
-	"rules_without_data":      func(r *Report) *float64 { return number(true, r.inState("never has data")) },
+	"rules_without_data":      func(r *Report) *float64 { return number(true, r.inState("never has data")+r.inState("only NaN")) },
 	"rules_failing":           func(r *Report) *float64 { return number(true, r.failing()) },
 }
 

@@ -25,7 +25,7 @@ type htmlRule struct {
 
 // stateOrder is how urgent it is to look at what is odd.
 func stateOrder(state string) int {
-	i := slices.Index([]string{"always fails", "never has data", "always fires", "never fires"}, state)
+	i := slices.Index([]string{"always fails", "never has data", "only NaN", "always fires", "never fires"}, state)
 	switch {
 	case i >= 0:
 		return i
@@ -85,7 +85,7 @@ func htmlOdd(rules []RuleStats) string {
 		}
 	}
 	var parts []string
-	for _, s := range []string{"always fails", "never has data", "always fires", "never fires"} {
+	for _, s := range []string{"always fails", "never has data", "only NaN", "always fires", "never fires"} {
 		if counts[s] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
 		}

@@ -118,11 +118,13 @@ type RuleStats struct {
 	File  string `json:"file"`
 	Group string `json:"group"`
 	// Evaluations, how many of them failed, and how many found no series.
-	Evaluations int    `json:"evaluations"`
-	Failed      int    `json:"failed"`
-	Empty       int    `json:"empty"`
-	LastError   string `json:"last_error,omitempty"`
-	Series      int    `json:"series"` // most at once
+	Evaluations int `json:"evaluations"`
+	Failed      int `json:"failed"`
+	Empty       int `json:"empty"`
+	// OnlyNaN is how many found series, and no number (detection rules).
+	OnlyNaN   int    `json:"only_nan,omitempty"`
+	LastError string `json:"last_error,omitempty"`
+	Series    int    `json:"series"` // most at once
 	// Fired is the number of evaluations at which an alert fired or a series was anomalous.
 	Fired int `json:"fired"`
 	// Episodes are the times that a series began to be anomalous, or an alert to fire.
@@ -130,7 +132,7 @@ type RuleStats struct {
 	// Sent is how many incidents it was part of when they were sent; False how many of those were false.
 	Sent  int `json:"sent"`
 	False int `json:"false"`
-	// State is "" or what is odd: never has data, always fails, never fires, always fires.
+	// State is "" or what is odd: never has data, only NaN, always fails, never fires, always fires.
 	State string `json:"state,omitempty"`
 	// Missing are the selectors of the rule that no series ever matched.
 	Missing []string `json:"missing,omitempty"`

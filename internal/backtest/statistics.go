@@ -95,6 +95,8 @@ func (s *statistics) evaluated(g *rules.Group, at time.Time) error {
 		c.Series = max(c.Series, series)
 		if series == 0 {
 			c.Empty++
+		} else if s.verdict[r.Name()].OnlyNaN() {
+			c.OnlyNaN++
 		}
 		c.fire(s.firing(r))
 	}
@@ -237,6 +239,8 @@ func (c *ruleCount) result() RuleStats {
 		out.State = "always fails"
 	case out.Empty == good && (out.Kind != promrules.KindAlerting || len(out.Missing) > 0):
 		out.State = "never has data"
+	case out.OnlyNaN > 0 && out.Empty+out.OnlyNaN == good:
+		out.State = "only NaN"
 	case out.Kind != promrules.KindRecording && out.Fired == 0:
 		out.State = "never fires"
 	case out.Fired*10 >= out.Evaluations*9:

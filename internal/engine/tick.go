@@ -150,6 +150,8 @@ func (e *Engine) readings(in *incident.Input, list []rules.Evaluation) {
 				in.Blind = append(in.Blind, incident.Blind{Rule: name, Since: ev.Time, Reason: "failed", Error: ev.Err.Error()})
 			case len(ev.Readings) == 0:
 				in.Blind = append(in.Blind, incident.Blind{Rule: name, Since: ev.Time, Reason: "empty"})
+			case ev.OnlyNaN():
+				in.Blind = append(in.Blind, incident.Blind{Rule: name, Since: ev.Time, Reason: "only NaN"})
 			}
 		}
 		out = e.translate(out, list[:n])

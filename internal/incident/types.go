@@ -39,11 +39,11 @@ type Reading struct {
 	Unit      string // how values are shown: "seconds", "ratio", "" …
 }
 
-// Blind is a rule that could not see at a step: it failed, or found no series.
+// Blind is a rule that could not see at a step: it failed, or found no series, or none with a number.
 type Blind struct {
 	Rule   string
 	Since  time.Time
-	Reason string // failed, empty
+	Reason string // failed, empty, only NaN
 	Error  string
 }
 

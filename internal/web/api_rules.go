@@ -72,6 +72,7 @@ type jsonEvaluation struct {
 	Time      time.Time `json:"time"`
 	Duration  number    `json:"duration"`
 	Series    int       `json:"series"`
+	NaN       int       `json:"nan,omitempty"` // of the series, without a number as value
 	Anomalies int       `json:"anomalies"`
 	Error     string    `json:"error,omitempty"`
 }
@@ -132,7 +133,7 @@ func apiRule(rule *Rule) any {
 		j := jsonDetectionRule{jsonRule: base, Detect: rule.Name, Signal: rule.Signal, Detector: rule.Detector, Annotations: orEmpty(rule.Annotations),
 			Series: rule.Series, Anomalies: rule.Anomalies, Evaluations: []jsonEvaluation{}, Command: rule.Command}
 		for _, e := range lastEvaluations(rule) {
-			j.Evaluations = append(j.Evaluations, jsonEvaluation{Time: e.Time.UTC(), Duration: number(e.Duration.Seconds()), Series: e.Series, Anomalies: e.Anomalies, Error: e.Error})
+			j.Evaluations = append(j.Evaluations, jsonEvaluation{Time: e.Time.UTC(), Duration: number(e.Duration.Seconds()), Series: e.Series, NaN: e.NaN, Anomalies: e.Anomalies, Error: e.Error})
 		}
 		return j
 	}

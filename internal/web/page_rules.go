@@ -23,6 +23,7 @@ type ruleView struct {
 	Last, Took              string
 	Series, Anomalies       int
 	Detects                 bool
+	OnlyNaN                 bool // the last evaluation had series, and no number
 	Open                    bool // shown unfolded: something is wrong with it
 	Evaluations             []evaluationView
 	Labels                  []pair
@@ -52,6 +53,10 @@ func makeRuleView(r *Rule, now time.Time) ruleView {
 		Signal: plot.Clip(r.Signal, 40), Detector: plot.Clip(r.Detector, 100), State: plot.Clip(r.State, 40), Last: ago(now, r.LastEvaluation), Took: took(r.Duration),
 		Series: r.Series, Anomalies: r.Anomalies, Detects: r.Kind == Detect, Open: r.Health == HealthErr, Labels: pairs(r.Labels), Command: plot.Clip(r.Command, 8000)}
 	v.Class, v.Health = healthClass(r.Health)
+	if len(r.Evaluations) > 0 {
+		last := r.Evaluations[0]
+		v.OnlyNaN = last.NaN > 0 && last.NaN == last.Series
+	}
 	for _, e := range lastEvaluations(r) {
 		v.Evaluations = append(v.Evaluations, evaluationView{Clock: clock(now, e.Time), Took: took(e.Duration), Series: e.Series, Anomalies: e.Anomalies, Error: plot.Clip(e.Error, 1000)})
 	}

@@ -189,6 +189,18 @@ func TestOtherPages(t *testing.T) {
 	contains(t, ask(h, "GET", "/status", "").Body.String(), "yes", "page", "local", "http://alertmanager:9093", "2 d 2 h", "0.1.0")
 }
 
+func TestRuleWithoutNumbers(t *testing.T) {
+	for _, c := range []struct {
+		last Evaluation
+		want bool
+	}{{Evaluation{Series: 3, NaN: 3}, true}, {Evaluation{Series: 3, NaN: 2}, false}, {Evaluation{}, false}} {
+		v := makeRuleView(&Rule{Kind: Detect, Evaluations: []Evaluation{c.last, {Series: 1, NaN: 1}}}, now)
+		if v.OnlyNaN != c.want {
+			t.Errorf("after %+v: only NaN %v, want %v", c.last, v.OnlyNaN, c.want)
+		}
+	}
+}
+
 func TestIncidentWithoutAnything(t *testing.T) {
 	h := serve(t, func(o *Options) {
 		bare := &incident.Incident{ID: "bare", State: incident.Forming, Known: true}

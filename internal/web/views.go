@@ -69,6 +69,7 @@ type Evaluation struct {
 	Time      time.Time
 	Duration  time.Duration
 	Series    int
+	NaN       int // of the series, without a number as value
 	Anomalies int
 	Error     string
 }
