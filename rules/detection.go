@@ -22,8 +22,9 @@ type Detection struct {
 	spec        *DetectionSpec
 	labels      labels.Labels // the group's and the rule's
 	annotations labels.Labels
-	query       string // the expression as Prometheus prints it
-	of          string // the same of `of`; empty: none
+	query       string        // the expression as Prometheus prints it
+	of          string        // the same of `of`; empty: none
+	window      time.Duration // the longest range in the expression
 	o           detectionOptions
 	group       *Group // set once, before the first evaluation
 
@@ -74,6 +75,7 @@ func newDetection(spec *DetectionSpec, groupLabels map[string]string, o detectio
 		labels:      promrules.FromMaps(groupLabels, spec.Labels),
 		annotations: labels.FromMap(spec.Annotations),
 		query:       spec.Expr.String(),
+		window:      windowOf(spec.Expr),
 		o:           o,
 		health:      promrules.HealthUnknown,
 	}

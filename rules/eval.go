@@ -95,7 +95,7 @@ func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum E
 	ev.Refused = refused
 	for _, s := range added {
 		now = s
-		if len(d.spec.By) > 0 {
+		if len(d.spec.By) > 0 && !d.spec.Detector.Absences {
 			s.joining = true
 			st.joining++
 		}
@@ -105,9 +105,7 @@ func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum E
 	}
 	now = nil
 	d.inherit(t)
-	if j.absences != nil {
-		j.absences.groups()
-	}
+	d.watchGroups(t)
 	out = make(promql.Vector, 0, len(v)*d.outputs())
 	readings := d.o.onEvaluation != nil
 	if readings {
@@ -182,7 +180,7 @@ func (d *Detection) decide(s *series, t int64, v detectors.Verdict) {
 		s.departing = s.departing && !gap
 		return
 	}
-	departs := v.Score >= 1 && d.spec.Direction.matches(v.Up) && d.spec.MinChange.Exceeded(v.Value, v.Expected)
+	departs := v.Score >= 1 && d.spec.Direction.matches(v.Up) && d.spec.MinChange.Exceeded(v.Value, v.Expected) && !d.shared(s, v)
 	if departs && (!s.departing || gap) {
 		s.since = t
 	}

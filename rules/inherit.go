@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/prometheus/promql/parser"
+
 	"github.com/foreshock/foreshock/detectors"
 )
 
@@ -16,6 +18,8 @@ const (
 	// watched: what starts up is no picture of what it will be.
 	joinAfter   = 2 * time.Minute
 	joinSamples = 3
+	// maxWindow bounds the ranges of an expression that are waited for.
+	maxWindow = time.Hour
 	// handOnAfter is how long a member must have learnt: a course of the day
 	// takes a day.
 	handOnAfter = 24 * time.Hour
@@ -48,13 +52,26 @@ func (d *Detection) inherit(t int64) {
 	if st.joining == 0 {
 		return
 	}
+	own := d.spec.Signal == Traffic // is divided among the members; what else is measured is alike
+	window := time.Duration(0)
+	if own {
+		window = d.window
+	}
 	var buf []byte
 	ready := map[uint64][]*series{}
 	for _, s := range st.sorted {
 		if !s.joining || s.round != st.round || s.held || math.IsNaN(s.value) {
 			continue
 		}
-		if s.young >= joinSamples && t-s.born >= joinAfter.Milliseconds() {
+		if s.young == 0 && t-s.born < window.Milliseconds() {
+			continue
+		}
+		if s.young == 0 && window > 0 {
+			// What it had before was that of windows which it did not fill.
+			st.bank.Remove(s.ref)
+			s.ref = st.bank.Add()
+		}
+		if s.young >= joinSamples && t-s.born >= (window+joinAfter).Milliseconds() {
 			hash := hashOf(&buf, s.input, d.spec.By)
 			ready[hash] = append(ready[hash], s)
 			continue
@@ -77,13 +94,13 @@ func (d *Detection) inherit(t int64) {
 	// In any order: heirs are no elders, so that none depends on another.
 	for hash, heirs := range ready {
 		for _, s := range heirs {
-			d.succeed(s, elders[hash])
+			d.succeed(s, elders[hash], own)
 		}
 	}
 }
 
 // succeed ends a series' time as a new member: it inherits, if it can.
-func (d *Detection) succeed(s *series, elders []*series) {
+func (d *Detection) succeed(s *series, elders []*series, own bool) {
 	st := d.states
 	s.joining = false
 	st.joining--
@@ -110,10 +127,25 @@ func (d *Detection) succeed(s *series, elders []*series) {
 	for i, o := range elders {
 		refs[i] = o.ref
 	}
-	// Traffic is divided among the members; what else is measured is alike.
-	if d.states.bank.Inherit(s.ref, refs, d.spec.Signal == Traffic) {
+	if d.states.bank.Inherit(s.ref, refs, own) {
 		s.root = elders[0].root
 	}
+}
+
+// windowOf is the longest range that an expression looks back on, at most an
+// hour: for as long the rates of a new series are too small.
+func windowOf(e parser.Expr) time.Duration {
+	longest := time.Duration(0)
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		switch n := n.(type) {
+		case *parser.MatrixSelector:
+			longest = max(longest, n.Range)
+		case *parser.SubqueryExpr:
+			longest = max(longest, n.Range)
+		}
+		return nil
+	})
+	return min(longest, maxWindow)
 }
 
 func sameGroup(a, b *series, by []string) bool {

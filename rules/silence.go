@@ -16,21 +16,6 @@ import (
 // defaultUp tells whether targets are scraped, where a rule does not say it.
 const defaultUp = "up"
 
-const (
-	// groupShare of what a group usually does must be there for it to do without a member.
-	groupShare = 0.8
-	// Time constants of what a group usually does, in seconds: while it does it, and while it falls short.
-	groupLevel, groupLevelShort = 3600.0, 86400.0
-)
-
-// group is what is known of the series that have the labels `by` in common.
-type group struct {
-	usual float64 // its sum, or how many there are
-	seen  int64   // ms; last evaluation with a member
-	now   float64 // in the present evaluation
-	round int64   // of now
-}
-
 // absences judges the series of a rule that are missing in an evaluation.
 type absences struct {
 	d     *Detection
@@ -56,80 +41,13 @@ func (d *Detection) absences(ctx context.Context, query promrules.QueryFunc, t i
 	}}
 }
 
-// groups brings the groups up to date, before anything is judged.
-func (a *absences) groups() {
-	names, st := a.d.spec.By, a.d.states
-	if len(names) == 0 {
-		return
-	}
-	if st.groups == nil {
-		st.groups = map[uint64]*group{}
-	}
-	var present []*group
-	for _, s := range st.sorted {
-		if s.round != st.round || math.IsNaN(s.value) {
-			continue
-		}
-		hash := hashOf(&a.buf, s.input, names)
-		g := st.groups[hash]
-		if g == nil {
-			g = &group{usual: math.NaN()}
-			st.groups[hash] = g
-		}
-		if g.round != st.round {
-			g.round, g.now = st.round, 0
-			present = append(present, g)
-		}
-		if a.d.spec.Signal == Traffic {
-			g.now += s.value
-		} else {
-			g.now++
-		}
-	}
-	for _, g := range present {
-		seconds := a.d.o.interval.Seconds()
-		if g.seen != 0 {
-			seconds = float64(a.t-g.seen) / 1000
-		}
-		g.seen = a.t
-		if math.IsNaN(g.usual) {
-			g.usual = g.now
-			continue
-		}
-		tau := groupLevel
-		if g.now < groupShare*g.usual {
-			tau = groupLevelShort
-		}
-		g.usual += -math.Expm1(-seconds/tau) * (g.now - g.usual)
-	}
-	for hash, g := range st.groups {
-		if a.t-g.seen > a.d.o.forgetAfter.Milliseconds() {
-			delete(st.groups, hash)
-		}
-	}
-}
-
-// covered says whether the other members of its group do what a series that is
-// not there did.
-func (a *absences) covered(s *series) bool {
-	names, st := a.d.spec.By, a.d.states
-	if len(names) == 0 {
-		return false
-	}
-	g := st.groups[hashOf(&a.buf, s.input, names)]
-	if g == nil || g.round != st.round {
-		return false
-	}
-	return a.d.spec.Signal != Traffic || g.now >= groupShare*g.usual
-}
-
 // judge judges a series that is not in the result. It counts as zero. Without
 // ok there is nothing to say: the detector does not expect it, or its group
 // does without it.
 func (a *absences) judge(s *series) (v detectors.Verdict, ok bool) {
 	v = a.d.states.bank.Observe(s.ref, a.t, math.NaN())
 	v.Value = 0
-	if math.IsNaN(v.Score) || a.covered(s) {
+	if math.IsNaN(v.Score) || a.d.covered(s, false) {
 		return v, false
 	}
 	if v.Kind == detectors.KindSilence {
