@@ -266,8 +266,8 @@ func TestElders(t *testing.T) {
 	}
 }
 
-// TestInheritOverReload: a reload between the first samples and the inheritance
-// changes nothing.
+// TestInheritOverReload: neither a reload nor a restart between the first samples
+// and the inheritance changes anything.
 func TestInheritOverReload(t *testing.T) {
 	rule := fmt.Sprintf(byRule, "latency", "spike")
 	run := func(each func(b *bench, minute int)) map[string]map[int]Reading {
@@ -277,6 +277,16 @@ func TestInheritOverReload(t *testing.T) {
 	got := run(func(b *bench, minute int) {
 		if minute == rollout+1 || minute == rollout+6 {
 			b.updateReal(rule + fmt.Sprintf("  - {record: r%d, expr: vector(1)}\n", minute))
+		}
+		if minute == rollout+2 || minute == rollout+7 {
+			frames := b.snapshot()
+			b.Manager = b.manager(func(o *Options) {
+				o.Query, o.SkipOutputs = (&fleet{pods: rolling(1), height: 100, noise: 0.05}).query, true
+			})
+			b.updateReal(rule)
+			if err := b.Restore(framesOf(frames)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 	for name, readings := range want {

@@ -22,7 +22,7 @@ import (
 //
 // A rule with many series has several frames of the same key.
 const (
-	frameVersion = 1
+	frameVersion = 2
 	// frameSeries is how many series are in a frame at most.
 	frameSeries = 1000
 )
@@ -33,6 +33,7 @@ const (
 	flagAnomalous
 	flagHeld
 	flagAccept
+	flagJoining
 )
 
 // Snapshot hands over what the detection rules have learnt, group by group,
@@ -176,6 +177,9 @@ func (st *states) read(r *frameReader) {
 		if s.held {
 			st.heldCount++
 		}
+		if s.joining {
+			st.joining++
+		}
 	}
 	if r.err == nil && len(r.b) > 0 {
 		r.err = fmt.Errorf("%d bytes too many", len(r.b))
@@ -202,7 +206,10 @@ func (w *frameWriter) series(s *series) {
 	w.int(s.seen)
 	w.int(s.told)
 	w.int(s.since)
-	w.uint(bit(s.departing, flagDeparting) | bit(s.anomalous, flagAnomalous) | bit(s.held, flagHeld) | bit(s.accept, flagAccept))
+	w.int(s.born)
+	w.int(s.root)
+	w.uint(uint64(s.young))
+	w.uint(bit(s.departing, flagDeparting) | bit(s.anomalous, flagAnomalous) | bit(s.held, flagHeld) | bit(s.accept, flagAccept) | bit(s.joining, flagJoining))
 }
 
 func bit(on bool, flag uint64) uint64 {
@@ -269,8 +276,10 @@ func (r *frameReader) series() *series {
 		b.Add(name, value)
 	}
 	s := &series{input: b.Labels(), seen: r.int(), told: r.int(), since: r.int()}
+	s.descent = descent{born: r.int(), root: r.int(), young: uint8(min(r.uint(), joinSamples))}
 	s.hash = s.input.Hash()
 	flags := r.uint()
 	s.departing, s.anomalous, s.held, s.accept = flags&flagDeparting != 0, flags&flagAnomalous != 0, flags&flagHeld != 0, flags&flagAccept != 0
+	s.joining = flags&flagJoining != 0
 	return s
 }
