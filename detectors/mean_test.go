@@ -224,9 +224,10 @@ func FuzzMeanState(f *testing.F) {
 	f.Add(good[:len(good)-1])
 	f.Add(good[:60])
 	f.Add([]byte{})
+	b := newBank(f, d, "1 per 30d", minute)
 	f.Fuzz(func(t *testing.T, state []byte) {
-		b := newBank(t, d, "1 per 30d", minute)
 		ref := b.Add()
+		defer b.Remove(ref)
 		before := b.AppendState(nil, ref)
 		if err := b.SetState(ref, state); err != nil {
 			if !bytes.Equal(b.AppendState(nil, ref), before) {
