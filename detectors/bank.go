@@ -17,7 +17,8 @@ type bank[S any] struct {
 	pages [][]S
 	used  []uint64 // one bit for each Ref
 	free  []Ref
-	next  Ref // the lowest Ref never handed out
+	next  Ref  // the lowest Ref never handed out
+	group []*S // scratch of ObserveGroup
 }
 
 func (b *bank[S]) Add() Ref {

@@ -6,6 +6,7 @@ func All() []Detector {
 		Edge,
 		EWMA,
 		LevelShift,
+		Peers,
 		Rate,
 		Seasonality,
 		Silence,

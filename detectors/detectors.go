@@ -50,6 +50,7 @@ const (
 	KindSilence      // nothing, or zero
 	KindLimit        // beyond a known limit
 	KindTrend        // a drift that goes on
+	KindPeer         // unlike the other members of its group
 )
 
 // Doubt is a set of reasons why a verdict is less sure than its score.
@@ -62,7 +63,8 @@ const (
 	DoubtConstant                       // the series never varied before
 	DoubtHeld                           // learning is withheld
 	DoubtPartial                        // the data behind the value are incomplete (set by callers)
-	DoubtInherited                      // the model was inherited from the series' group (set by callers)
+	DoubtInherited                      // judged by what others of the series' group have taught (set by callers too)
+	DoubtFewPeers                       // too few members of its group to compare it with
 )
 
 // Budget is the false-alarm budget of one series: Events in every Per.
@@ -93,6 +95,8 @@ type Detector struct {
 	// Trials: it judges values together with what they are taken of; its bank is
 	// a [TrialsBank].
 	Trials bool
+	// Groups: it judges the members of groups together; its bank is a [GroupBank].
+	Groups bool
 	// Absences: a sample of NaN tells it that the series is missing at that
 	// time, and is judged.
 	Absences bool

@@ -90,6 +90,8 @@ func (p Part) unfit() string {
 		return "it judges values together with what they are taken of"
 	case p.Detector.Absences:
 		return "it judges missing samples, of which the others know nothing"
+	case p.Detector.Groups:
+		return "it judges the members of a group together"
 	case directed:
 		return "a known limit is no matter of rarity"
 	}

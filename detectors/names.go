@@ -2,7 +2,7 @@ package detectors
 
 import "strings"
 
-// String returns "", "spike", "shift", "silence", "limit" or "trend".
+// String returns "", "spike", "shift", "silence", "limit", "trend" or "peer".
 func (k Kind) String() string {
 	switch k {
 	case KindSpike:
@@ -15,6 +15,8 @@ func (k Kind) String() string {
 		return "limit"
 	case KindTrend:
 		return "trend"
+	case KindPeer:
+		return "peer"
 	}
 	return ""
 }
@@ -22,7 +24,7 @@ func (k Kind) String() string {
 // Strings returns the doubts in words, in a fixed order; nil without doubts.
 func (d Doubt) Strings() []string {
 	names := [...]string{
-		"warming up", "short history", "after a gap", "constant", "held", "partial", "inherited",
+		"warming up", "short history", "after a gap", "constant", "held", "partial", "inherited", "few peers",
 	}
 	var out []string
 	for i, name := range names {

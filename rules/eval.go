@@ -95,7 +95,7 @@ func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum E
 	ev.Refused = refused
 	for _, s := range added {
 		now = s
-		if len(d.spec.By) > 0 && !d.spec.Detector.Absences {
+		if len(d.spec.By) > 0 && !d.spec.Detector.Absences && !d.spec.Detector.Groups {
 			s.joining = true
 			st.joining++
 		}
@@ -111,10 +111,14 @@ func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum E
 	if readings {
 		ev.Readings = make([]Reading, 0, len(v))
 	}
-	for _, s := range st.sorted {
+	together := d.together(t, j.of)
+	for i, s := range st.sorted {
 		now = s
 		var verdict detectors.Verdict
 		switch {
+		case s.round == st.round && together != nil:
+			s.seen = t
+			verdict = together[i]
 		case s.round == st.round:
 			s.seen = t
 			verdict = d.observe(s, t, j.of)

@@ -27,7 +27,7 @@ type group struct {
 // watchGroups brings the groups up to date, before anything is judged.
 func (d *Detection) watchGroups(t int64) {
 	names, st := d.spec.By, d.states
-	if len(names) == 0 || (!d.spec.Detector.Absences && d.spec.Signal != Traffic) {
+	if len(names) == 0 || d.spec.Detector.Groups || (!d.spec.Detector.Absences && d.spec.Signal != Traffic) {
 		return
 	}
 	if st.groups == nil {
@@ -99,7 +99,8 @@ func (d *Detection) covered(s *series, up bool) bool {
 }
 
 // shared says whether a departure is a matter of how the members share their
-// traffic: the group as a whole has what it usually has.
+// traffic: the group as a whole has what it usually has. To a detector of groups
+// that is what it looks for.
 func (d *Detection) shared(s *series, v detectors.Verdict) bool {
-	return d.spec.Signal == Traffic && !d.spec.Detector.Absences && d.covered(s, v.Up)
+	return d.spec.Signal == Traffic && !d.spec.Detector.Absences && !d.spec.Detector.Groups && d.covered(s, v.Up)
 }

@@ -133,6 +133,9 @@ func (p *fileParser) groups(at func(string) *yaml.Node, spec *DetectionSpec, fie
 	default:
 		spec.Up = p.expression(at("up"), *fields.Up)
 	}
+	if spec.Detector.Groups && len(fields.By) == 0 {
+		p.fail(at("by"), "by: detector %s compares the members of a group: by must list the labels that they have in common, such as [service]", spec.Detector.Name)
+	}
 	for _, name := range fields.By {
 		if !model.UTF8Validation.IsValidLabelName(name) || name == model.MetricNameLabel {
 			p.fail(at("by"), "by: %q is no label name", name)

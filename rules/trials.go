@@ -84,14 +84,23 @@ func (d *Detection) observe(s *series, t int64, of *joined) detectors.Verdict {
 		}
 		return v
 	}
-	n := of.of(s.input)
 	if b, ok := bank.(detectors.TrialsBank); ok && d.spec.Detector.Trials {
-		return b.ObserveOf(s.ref, t, s.value, n)
+		return b.ObserveOf(s.ref, t, s.value, of.of(s.input))
 	}
+	return bank.Observe(s.ref, t, d.shareOf(s, of))
+}
+
+// shareOf is a series' value, or its share of what it is taken of, NaN where
+// that is nothing.
+func (d *Detection) shareOf(s *series, of *joined) float64 {
+	if d.spec.Of == nil {
+		return s.value
+	}
+	n := of.of(s.input)
 	if !(n > 0) {
-		return bank.Observe(s.ref, t, math.NaN())
+		return math.NaN()
 	}
-	return bank.Observe(s.ref, t, s.value/n)
+	return s.value / n
 }
 
 // sameNames says whether a label list names each label once.

@@ -34,16 +34,23 @@ func (o *DetectOptions) SetBudget(text string) (err error) {
 
 // Validate says what is wrong with the options before anything is read.
 func (o DetectOptions) Validate() error {
-	if _, ok := detectors.Lookup(o.Detector); !ok {
+	d, ok := detectors.Lookup(o.Detector)
+	switch {
+	case !ok:
 		return fmt.Errorf("unknown detector %q: the detectors are %s", o.Detector, strings.Join(Detectors(), ", "))
+	case d.Groups:
+		return fmt.Errorf("detector %s compares the members of a group, and detect judges one series: use it in a rule, with by", d.Name)
 	}
 	return nil
 }
 
-// Detectors returns the names of all detectors.
+// Detectors returns the names of the detectors of single series.
 func Detectors() []string {
 	var names []string
 	for _, d := range detectors.All() {
+		if d.Groups {
+			continue
+		}
 		names = append(names, d.Name)
 	}
 	return names

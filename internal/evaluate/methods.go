@@ -27,8 +27,8 @@ const scoreOffset = 10
 var combinations = [][]string{{"spike", "level_shift"}, {"spike", "seasonality"}, {"spike", "ewma"}}
 
 // notAlone are detectors of which a single series with their defaults is no test:
-// threshold wants the user's limits, edge the two sides of a dependency.
-var notAlone = map[string]bool{"threshold": true, "edge": true}
+// threshold wants the user's limits, edge the two sides of a dependency, peers a group.
+var notAlone = map[string]bool{"threshold": true, "edge": true, "peers": true}
 
 func methods() ([]method, error) {
 	var out []method

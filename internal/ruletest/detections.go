@@ -61,7 +61,7 @@ func (t *detectionTest) check(d *listDecoder, n *yaml.Node) {
 		}
 		oneOf(d, at("direction"), "direction", a.Direction, string(rules.Up), string(rules.Down))
 		oneOf(d, at("kind"), "kind", a.Kind, detectors.KindSpike.String(), detectors.KindShift.String(),
-			detectors.KindSilence.String(), detectors.KindLimit.String(), detectors.KindTrend.String())
+			detectors.KindSilence.String(), detectors.KindLimit.String(), detectors.KindTrend.String(), detectors.KindPeer.String())
 		if a.MinScore != nil && math.IsNaN(*a.MinScore) {
 			d.fail(at("min_score"), "min_score is no number")
 		}
