@@ -21,6 +21,7 @@ const (
 	// maskedMost: with as many in the time constant maskedMemory they are not rare but the habit of the series.
 	maskedMost   = 8.0
 	maskedMemory = 7 * 86400.0
+	maxMasked    = 1e6
 	// quietSeconds (and at least three samples) below the level end an episode.
 	quietSeconds = 3600.0
 	// forcedEnd is after how many quiet times an episode is cut.
@@ -150,7 +151,9 @@ func (e *episodes) close() {
 	}
 	w := 1.0
 	if e.weeks(e.peak) > maskedAbove {
-		e.masked = 1 + e.masked*math.Exp(-float64(e.opened-e.maskedAt)/(1000*maskedMemory))
+		// A decoded state may say that the last one is still to come.
+		age := max(0, float64(e.opened-e.maskedAt)/(1000*maskedMemory))
+		e.masked = min(maxMasked, 1+e.masked*math.Exp(-age))
 		e.maskedAt = e.opened
 		if e.masked < maskedMost {
 			w = maskedWeight
@@ -173,6 +176,6 @@ func (e *episodes) valid() bool {
 	in := func(v, least, most float64) bool { return v >= least && v <= most }
 	return in(e.level, minLevel, maxLevel) && in(e.tail, 0, 100) && in(e.count, 0, maxTailCount) && in(e.hill, 1e-3, 100) &&
 		in(e.spacing, -50, 50) && in(e.peak, 0, maxPeak) &&
-		in(e.masked, 0, 1e6) && in(e.expOf, 0, 700) && in(e.exp, 1, math.MaxFloat64) && e.maskedAt >= -maxTime && e.maskedAt <= maxTime &&
+		in(e.masked, 0, maxMasked) && in(e.expOf, 0, 700) && in(e.exp, 1, math.MaxFloat64) && e.maskedAt >= -maxTime && e.maskedAt <= maxTime &&
 		e.opened >= -maxTime && e.opened <= maxTime && e.above >= -maxTime && e.above <= maxTime
 }

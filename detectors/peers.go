@@ -46,6 +46,8 @@ const (
 	leastPeers = 3
 	// leastSettled is how many members must be known for a new one to be judged by them.
 	leastSettled = 2
+	// spreadShare of the group's present spread is the least scale: where the group falls apart no one is unlike it.
+	spreadShare = 0.5
 	// madToGauss turns a median absolute deviation into a standard deviation, for Gaussian values.
 	madToGauss = 1.4826
 )
@@ -112,8 +114,8 @@ func (m *peersModel) ObserveGroup(states []*peersState, t int64, members []Membe
 	m.take(states, members)
 	g, ok := m.compare()
 	if !ok {
-		for _, p := range m.present {
-			p.out.Doubts |= DoubtFewPeers
+		for i := range members {
+			members[i].Verdict.Doubts |= DoubtFewPeers
 		}
 		return
 	}

@@ -94,7 +94,7 @@ func (m *peersModel) judge(p *peer, g *among) {
 	// A mean of few samples varies more than one over the whole window, by this factor.
 	width := math.Sqrt((2 - s.newest.weight) / s.newest.weight)
 	usual := max(s.scale.sigma(0), g.usual)
-	sigma := max(usual*width, g.spread)
+	sigma := max(usual*width, spreadShare*g.spread)
 	if s.inherits {
 		age := float64(k.t-s.joined) / 1000
 		sigma = math.Hypot(sigma, g.habits*math.Exp(-age/m.habit))
