@@ -234,10 +234,10 @@ func (d *detection) settle() error {
 
 // open makes the detector.
 func (d *detection) open(step time.Duration) error {
-	detector, ok := detectors.Lookup(d.options.Detector)
-	if !ok {
-		return fmt.Errorf("unknown detector %q; the detectors are %s", d.options.Detector, detectorNames())
+	if err := d.options.Validate(); err != nil {
+		return err
 	}
+	detector, _ := detectors.Lookup(d.options.Detector) // Validate knows it
 	options := d.options.Options
 	if options == nil {
 		options = detector.Options()
@@ -256,17 +256,6 @@ func (d *detection) open(step time.Duration) error {
 	}
 	d.bank, d.ref = bank, bank.Add()
 	return nil
-}
-
-func detectorNames() string {
-	var names []byte
-	for i, d := range detectors.All() {
-		if i > 0 {
-			names = append(names, ", "...)
-		}
-		names = append(names, d.Name...)
-	}
-	return string(names)
 }
 
 // judge writes the scores of a row.

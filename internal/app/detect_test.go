@@ -116,7 +116,8 @@ func TestDetectErrors(t *testing.T) {
 		o    DetectOptions
 		want string
 	}{
-		{DetectOptions{Detector: "spikes"}, `unknown detector "spikes"; the detectors are `},
+		{DetectOptions{Detector: "peers"}, "detector peers compares the members of a group, and detect judges one series"},
+		{DetectOptions{Detector: "spikes"}, `unknown detector "spikes": the detectors are `},
 		{DetectOptions{Options: &detectors.SpikeOptions{}}, "options of detector spike: slots is 0"},
 		{DetectOptions{Detector: "level_shift", Options: detectors.Spike.Options()}, "options are a"},
 		{DetectOptions{Budget: detectors.Budget{Events: -1, Per: time.Hour}}, "false-alarm budget"},
