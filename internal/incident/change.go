@@ -32,7 +32,10 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 		t.Onset = begin
 	}
 	k := Case{evidence: ev, graph: in.Graph, slack: 2 * c.o.Interval, watched: c.tracks.watched,
-		well: func(s topology.Service) bool { return c.tracks.well(now, s, c.o.Hold) }}
+		well: func(s topology.Service) bool { return c.tracks.well(now, s, c.o.Hold) },
+		excess: func(s topology.Service, signal Signal, unit string) float64 {
+			return c.tracks.excess(now, s, signal, unit, c.o.Hold)
+		}}
 	for _, ch := range c.changes {
 		if !ch.Time.Before(begin.Add(-c.o.ChangeWindow)) && !ch.Time.After(later(t.Opened, now)) {
 			k.changes = append(k.changes, ch)

@@ -22,6 +22,9 @@ type Case struct {
 	// well reports whether latency or errors of a service are watched and
 	// normal just now; nil: of none.
 	well func(topology.Service) bool
+	// excess is what a service's newest reading of a signal in a unit lies above
+	// what is expected, anomalous or not; nil: nothing is known.
+	excess func(s topology.Service, signal Signal, unit string) float64
 }
 
 // Ranker orders the services of an incident by how much of the trouble they explain.
@@ -54,7 +57,10 @@ const (
 	// How many calls to a callee a caller may make for one of its own: what a
 	// callee adds to a caller's symptom is at most so many times its own.
 	fanOut = 10
-	rounds = 60
+	// Of its caller's symptom, how much a service of which nothing departs must
+	// show to stand between the caller and what is in trouble below.
+	carried = 0.3
+	rounds  = 60
 )
 
 // BlameFlow starts the blame at the services that suffer harm (or at all, if
@@ -152,17 +158,19 @@ func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
 	more := e.find(demand)
 	heavy := ownTrouble(e) && c.heavy(i, index, row, &left)
 	if work := e.find(internal); work != nil && !explains(more, work) && !heavy {
-		keep(keepsOwnWork)
+		keep(keepsOwnWork * credible(work.Score, e))
 	}
+	callees, most := c.callees(e, index)
 	if more != nil {
 		callers := c.demanding(e, more, index)
 		switch {
 		case len(callers) > 0:
 			give(row, &left, toDemand*accounts(e, more), callers)
 		case len(c.graph.Callers(e.service)) == 0:
-			keep(keepsOwnWork) // more users than usual: nobody inside asks for more
+			// More users than usual: nobody inside asks for more.
+			keep(keepsOwnWork * credible(more.Score, e) * (1 - c.unasked(callees, most, index)))
 		case !c.answered(i, more, index):
-			give(row, &left, toDemand/2, c.amplifiers(e, index))
+			give(row, &left, toDemand*accounts(e, more), c.amplifiers(e, index))
 		}
 	}
 	if less := e.find(lack); less != nil && !ownTrouble(e) {
@@ -180,10 +188,52 @@ func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
 			keep(keepsChanged * nearness(e.onset.Sub(ch.Time)))
 		}
 	}
-	callees, most := c.callees(e, index)
 	give(row, &left, toCallees*most, callees)
 	row[i] += left
 	return row
+}
+
+// sure is how much a departure counts as more than a coincidence. A score of 1
+// is what a series reaches by itself as often as its budget allows, and there
+// are many series; at 2 it is one half, at 3 nine tenths.
+func sure(score float64) float64 { return 1 / (1 + math.Pow(10, 2-score)) }
+
+// credible is how far a departure may explain the symptoms of a service: a weak
+// one does not explain a strong one, though it may explain another weak one.
+func credible(score float64, e *evidence) float64 {
+	felt := e.find(symptom)
+	if felt == nil {
+		return 1
+	}
+	return math.Min(1, sure(score)/sure(felt.Score))
+}
+
+// unasked is the largest share of a service's symptoms for which a callee
+// accounts whose trouble arises where no more is asked than usual.
+func (c Case) unasked(callees map[int]float64, most float64, index map[topology.Service]int) float64 {
+	share := 0.0
+	for j, w := range callees {
+		if !c.asked(j, index, map[int]bool{}) {
+			share = math.Max(share, w*most)
+		}
+	}
+	return math.Min(1, share)
+}
+
+// asked reports whether more is asked than usual of a service in trouble, or of
+// one below it that it may have its trouble from.
+func (c Case) asked(j int, index map[topology.Service]int, seen map[int]bool) bool {
+	seen[j] = true
+	d := c.evidence[j]
+	if d.find(demand) != nil {
+		return true
+	}
+	for _, k := range c.below(d.service, index) {
+		if !seen[k] && ownTrouble(c.evidence[k]) && c.asked(k, index, seen) {
+			return true
+		}
+	}
+	return false
 }
 
 // nearness of a change to the onset that follows it: 1 at once, one half after five minutes.
@@ -212,233 +262,4 @@ func give(row map[int]float64, left *float64, share float64, to map[int]float64)
 		row[j] += amount * to[j] / sum
 	}
 	*left -= amount
-}
-
-// explains reports whether the rise in requests accounts for the rise in
-// work, or, for requests to a callee, is comparable to theirs.
-func explains(more, rise *Anomaly) bool {
-	share := proportional
-	if demand(rise) {
-		share = comparable
-	}
-	return more != nil && more.ratio() >= share*rise.ratio()
-}
-
-// accounts is the share of a service's slowness and load for which the rise in
-// requests accounts: all of it where the two are comparable.
-func accounts(e *evidence, more *Anomaly) float64 {
-	worst := 1.0
-	for _, a := range e.anomalies {
-		if a.Up && (a.Signal == Latency || a.Signal == Saturation) {
-			worst = math.Max(worst, a.ratio())
-		}
-	}
-	return math.Min(1, more.ratio()/(comparable*worst))
-}
-
-// ownTrouble reports whether a service is slower or busier than the requests
-// that it gets explain.
-func ownTrouble(e *evidence) bool {
-	more := e.find(demand)
-	if more == nil {
-		return e.find(symptom) != nil || e.find(internal) != nil
-	}
-	return accounts(e, more) < 1
-}
-
-// heavy hands the load of a service to callers whose own work rose without
-// being asked more: the one whose queries became expensive, say.
-func (c Case) heavy(i int, index map[topology.Service]int, row map[int]float64, left *float64) bool {
-	e := c.evidence[i]
-	to := map[int]float64{}
-	for _, edge := range c.graph.Callers(e.service) {
-		j, ok := index[edge.Caller]
-		if !ok {
-			continue
-		}
-		p := c.evidence[j]
-		work := p.find(internal)
-		if work != nil && !explains(p.find(demand), work) && !p.onset.After(e.onset.Add(c.slack)) {
-			to[j] = strength(p)
-		}
-	}
-	give(row, left, toHeavyCaller, to)
-	return len(to) > 0
-}
-
-// demanding returns the callers that are asked comparably more themselves.
-func (c Case) demanding(e *evidence, more *Anomaly, index map[topology.Service]int) map[int]float64 {
-	to := map[int]float64{}
-	for _, edge := range c.graph.Callers(e.service) {
-		j, ok := index[edge.Caller]
-		if !ok {
-			continue
-		}
-		p := c.evidence[j]
-		if m := p.find(demand); m != nil && explains(m, more) && !m.Onset.After(more.Onset.Add(c.slack)) {
-			to[j] = 1 + edge.Rate
-		}
-	}
-	return to
-}
-
-// lacking returns the callers that are asked for less themselves.
-func (c Case) lacking(e *evidence, less *Anomaly, index map[topology.Service]int) map[int]float64 {
-	to := map[int]float64{}
-	for _, edge := range c.graph.Callers(e.service) {
-		j, ok := index[edge.Caller]
-		if !ok {
-			continue
-		}
-		if l := c.evidence[j].find(lack); l != nil && l.ratio() >= comparable*less.ratio() && !l.Onset.After(less.Onset.Add(c.slack)) {
-			to[j] = 1 + edge.Rate
-		}
-	}
-	return to
-}
-
-// amplifiers returns the callers in trouble of a service that is asked more
-// although they are not: they repeat their calls.
-func (c Case) amplifiers(e *evidence, index map[topology.Service]int) map[int]float64 {
-	to := map[int]float64{}
-	for _, edge := range c.graph.Callers(e.service) {
-		if j, ok := index[edge.Caller]; ok {
-			to[j] = 1
-			if c.changedBefore(c.evidence[j]) != nil {
-				to[j] = 3
-			}
-		}
-	}
-	return to
-}
-
-// amplifies reports whether a callee is asked for more than the service's own
-// traffic explains, and that is where the trouble comes from rather than an
-// answer to it.
-func (c Case) amplifies(e *evidence, index map[topology.Service]int) bool {
-	own := e.find(demand)
-	for _, edge := range c.graph.Callees(e.service) {
-		j, ok := index[edge.Callee]
-		if !ok {
-			continue
-		}
-		if m := c.evidence[j].find(demand); m != nil && !explains(own, m) && !c.answered(j, m, index) {
-			return true
-		}
-	}
-	return false
-}
-
-// breaks reports whether a callee is in trouble with this caller alone: it was
-// not changed, and all its other callers are watched and well.
-func (c Case) breaks(e *evidence, index map[topology.Service]int) bool {
-	if c.well == nil || e.find(symptom) == nil {
-		return false
-	}
-	for _, edge := range c.graph.Callees(e.service) {
-		j, ok := index[edge.Callee]
-		if !ok || c.evidence[j].find(symptom) == nil || c.evidence[j].find(internal) != nil || c.changedBefore(c.evidence[j]) != nil {
-			continue
-		}
-		others, well := 0, true
-		for _, other := range c.graph.Callers(edge.Callee) {
-			if other.Caller != e.service {
-				others++
-				well = well && c.well(other.Caller)
-			}
-		}
-		if others > 0 && well {
-			return true
-		}
-	}
-	return false
-}
-
-// answered reports whether more calls to a service are repeats: the service
-// itself, or what it calls, is in trouble that the calls do not explain.
-func (c Case) answered(j int, more *Anomaly, index map[topology.Service]int) bool {
-	d := c.evidence[j]
-	if work := d.find(internal); work != nil && !explains(more, work) {
-		return true
-	}
-	for _, k := range c.below(d.service, index) {
-		if deep := c.evidence[k]; ownTrouble(deep) && !deep.onset.After(more.Onset.Add(c.slack)) {
-			return true
-		}
-	}
-	return false
-}
-
-// callees returns the callees whose trouble explains symptoms of the service,
-// weighted, and how much of them the one that explains most does explain.
-func (c Case) callees(e *evidence, index map[topology.Service]int) (to map[int]float64, most float64) {
-	to = map[int]float64{}
-	for _, j := range c.below(e.service, index) {
-		d := c.evidence[j]
-		if d.find(symptom) == nil && d.find(internal) == nil && len(d.alerts) == 0 {
-			continue
-		}
-		share := adds(d, e)
-		most = math.Max(most, share)
-		to[j] = strength(d) * share
-		if d.onset.After(e.onset.Add(c.slack)) {
-			to[j] *= tooLate
-		}
-	}
-	for j := range to {
-		to[j] /= most
-	}
-	return to, most
-}
-
-// adds is the share of a caller's symptoms that a callee can account for:
-// seconds above the expected ones against seconds, failures against failures.
-// Where they cannot be compared (the callee fails and the caller waits, or
-// only the callee's load is known) it is all.
-func adds(callee, caller *evidence) float64 {
-	share, compared := 0.0, false
-	for _, signal := range []Signal{Latency, Errors} {
-		is := func(a *Anomaly) bool { return symptom(a) && a.Signal == signal }
-		its, own := callee.find(is), caller.find(is)
-		switch {
-		case its == nil:
-			continue
-		case own == nil || own.Unit != its.Unit:
-			return 1
-		}
-		compared = true
-		if had := own.Value - own.Expected; had > 0 && !math.IsNaN(its.Value-its.Expected) {
-			share = math.Max(share, math.Min(1, fanOut*(its.Value-its.Expected)/had))
-		} else {
-			return 1
-		}
-	}
-	if !compared {
-		return 1
-	}
-	return math.Max(share, 0.01)
-}
-
-// below returns the callees with evidence, also behind one callee of which
-// nothing is known: a rule that is missing does not cut a chain. One that is
-// watched and well does.
-func (c Case) below(s topology.Service, index map[topology.Service]int) []int {
-	seen := map[int]bool{index[s]: true}
-	var out []int
-	add := func(t topology.Service) bool {
-		j, ok := index[t]
-		if ok && !seen[j] {
-			seen[j] = true
-			out = append(out, j)
-		}
-		return ok
-	}
-	for _, edge := range c.graph.Callees(s) {
-		if !add(edge.Callee) && (c.well == nil || !c.well(edge.Callee)) {
-			for _, next := range c.graph.Callees(edge.Callee) {
-				add(next.Callee)
-			}
-		}
-	}
-	return out
 }

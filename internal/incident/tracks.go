@@ -146,6 +146,18 @@ func (ts *tracks) well(now time.Time, s topology.Service, age time.Duration) boo
 	return seen
 }
 
+// excess is the most that the newest readings of a service's signal, in a unit
+// and no older than the age, lie above what is expected; 0 where there is none.
+func (ts *tracks) excess(now time.Time, s topology.Service, signal Signal, unit string, age time.Duration) float64 {
+	most := 0.0
+	for _, t := range ts.byService[s] {
+		if r := t.last; r.Signal == signal && r.Unit == unit && now.Sub(r.Time) <= age {
+			most = max(most, r.Value-r.Expected)
+		}
+	}
+	return most
+}
+
 // leaning is the score below which a reading does not even hint at trouble.
 const leaning = 0.5
 
