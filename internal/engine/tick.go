@@ -193,14 +193,14 @@ const unsure = detectors.DoubtWarmingUp | detectors.DoubtShortHistory | detector
 // reading translates a reading, which is at the given place of its evaluation.
 func (e *Engine) reading(d *rules.Detection, r rules.Reading, place int) incident.Reading {
 	v := r.Verdict
-	service := e.serviceOf(d.Name(), r, place)
+	caller, service := e.serviceOf(d.Name(), r, place)
 	// Fewer targets make less traffic; they do not make errors or latency.
 	if !v.Up && r.Anomalous && incident.Signal(d.Signal()) == incident.Traffic && e.coverage.partial(service) {
 		v.Doubts |= detectors.DoubtPartial
 	}
 	return incident.Reading{
 		Time: r.Time, Rule: d.Name(), Series: r.Key,
-		Service: service, Signal: incident.Signal(d.Signal()),
+		Service: service, Caller: caller, Signal: incident.Signal(d.Signal()),
 		Value: v.Value, Expected: v.Expected, Lower: v.Lower, Upper: v.Upper, Score: v.Score, Up: v.Up,
 		Anomalous: r.Anomalous, Onset: r.Onset, Kind: kind(v),
 		Unsure: v.Doubts&unsure != 0, Doubts: v.Doubts.Strings(), Unit: d.Unit(),
@@ -217,24 +217,39 @@ func kind(v detectors.Verdict) string {
 
 // named is a series whose service is known.
 type named struct {
-	key     string
-	service topology.Service
+	key             string
+	caller, service topology.Service
 }
 
-// serviceOf names the service of a series. Evaluations have their series in the
-// same order each time, so what is at the place is mostly the one that was there.
-func (e *Engine) serviceOf(rule string, r rules.Reading, place int) topology.Service {
+// serviceOf names the service of a series, or both ends where it measures the
+// calls between two. Evaluations have their series in the same order each time,
+// so what is at the place is mostly the one that was there.
+func (e *Engine) serviceOf(rule string, r rules.Reading, place int) (caller, service topology.Service) {
 	list := e.named[rule]
 	if place < len(list) && list[place].key == r.Key {
-		return list[place].service
+		return list[place].caller, list[place].service
 	}
-	s := e.config.Identity.OfLabels(r.Series)
+	service = e.config.Identity.OfLabels(r.Series)
+	if service == "" {
+		caller, service = e.endsOf(r.Series)
+	}
 	if place < len(list) {
-		list[place] = named{r.Key, s}
+		list[place] = named{r.Key, caller, service}
 	} else if place == len(list) {
-		e.named[rule] = append(list, named{r.Key, s})
+		e.named[rule] = append(list, named{r.Key, caller, service})
 	}
-	return s
+	return caller, service
+}
+
+// endsOf names the ends of the edge that a series without a service of its own
+// measures: by the labels that topology.discover reads, or client and server.
+func (e *Engine) endsOf(series labels.Labels) (caller, callee topology.Service) {
+	for _, d := range append(slices.Clip(e.config.Edges), topology.Discovery{Caller: "client", Callee: "server"}) {
+		if caller, callee, ok := d.Ends(e.config.Identity, series); ok {
+			return caller, callee
+		}
+	}
+	return "", ""
 }
 
 func holds(in []incident.Hold) []rules.Hold {

@@ -206,6 +206,9 @@ func (c *Correlator) gather(now time.Time, g *topology.Graph) {
 	bySvc := map[topology.Service][]*track{}
 	for _, t := range c.tracks.running() {
 		active[t.last.Service] = true
+		if t.last.Caller != "" {
+			active[t.last.Caller] = true
+		}
 		bySvc[t.last.Service] = append(bySvc[t.last.Service], t)
 	}
 	alertsOf := map[topology.Service][]Alert{}
@@ -334,6 +337,9 @@ func (c *Correlator) ensure(t *thread, onset time.Time) *thread {
 func (t *thread) join(tr *track) {
 	t.keys[tr.key] = true
 	t.services[tr.last.Service] = true
+	if tr.last.Caller != "" {
+		t.services[tr.last.Caller] = true
+	}
 }
 
 func (t *thread) absorb(o *thread) {

@@ -39,7 +39,7 @@ func (t *track) observe(r Reading) {
 		}
 		if t.anomaly == nil {
 			t.anomaly = &Anomaly{
-				Rule: r.Rule, Series: r.Series, Service: r.Service, Signal: r.Signal,
+				Rule: r.Rule, Series: r.Series, Service: r.Service, Caller: r.Caller, Signal: r.Signal,
 				Kind: r.Kind, Up: r.Up, Onset: onset, Unit: r.Unit,
 				Value: r.Value, Expected: r.Expected, Score: r.Score,
 			}
@@ -146,13 +146,23 @@ func (e *evidence) find(test func(*Anomaly) bool) *Anomaly {
 }
 
 // lack: fewer requests than usual.
-func lack(a *Anomaly) bool { return a.Signal == Traffic && !a.Up }
+func lack(a *Anomaly) bool { return a.Caller == "" && a.Signal == Traffic && !a.Up }
 
 // symptom: what a caller of the service feels.
-func symptom(a *Anomaly) bool { return (a.Signal == Latency || a.Signal == Errors) && a.Up }
+func symptom(a *Anomaly) bool {
+	return a.Caller == "" && (a.Signal == Latency || a.Signal == Errors) && a.Up
+}
 
 // demand: more is asked of the service than usual.
-func demand(a *Anomaly) bool { return a.Signal == Traffic && a.Up }
+func demand(a *Anomaly) bool { return a.Caller == "" && a.Signal == Traffic && a.Up }
 
 // internal: the use of a resource or the work that the service itself does.
-func internal(a *Anomaly) bool { return a.Signal == Saturation && a.Up }
+func internal(a *Anomaly) bool { return a.Caller == "" && a.Signal == Saturation && a.Up }
+
+// between: time or requests are lost on the way from a caller to a callee.
+func between(a *Anomaly) bool {
+	return a.Caller != "" && (a.Signal == Traffic) != a.Up
+}
+
+// repeats: a caller makes more calls for each that it gets.
+func repeats(a *Anomaly) bool { return a.Caller != "" && a.Signal == Traffic && a.Up }

@@ -98,14 +98,20 @@ func (c Case) lacking(e *evidence, less *Anomaly, index map[topology.Service]int
 // amplifiers returns the callers in trouble of a service that is asked more
 // although they are not: they repeat their calls.
 func (c Case) amplifiers(e *evidence, index map[topology.Service]int) map[int]float64 {
-	to := map[int]float64{}
+	to, seen := map[int]float64{}, map[int]float64{}
 	for _, edge := range c.graph.Callers(e.service) {
 		if j, ok := index[edge.Caller]; ok {
 			to[j] = 1
 			if c.changedBefore(c.evidence[j]) != nil {
 				to[j] = 3
 			}
+			if c.evidence[j].find(func(a *Anomaly) bool { return repeats(a) && a.Service == e.service }) != nil {
+				seen[j] = to[j]
+			}
 		}
+	}
+	if len(seen) > 0 {
+		return seen // it is measured who repeats
 	}
 	return to
 }
@@ -115,6 +121,14 @@ func (c Case) amplifiers(e *evidence, index map[topology.Service]int) map[int]fl
 // answer to it.
 func (c Case) amplifies(e *evidence, index map[topology.Service]int) bool {
 	own := e.find(demand)
+	for _, a := range e.anomalies {
+		if !repeats(a) {
+			continue
+		}
+		if j, ok := index[a.Service]; !ok || !c.answered(j, a, index) {
+			return true
+		}
+	}
 	for _, edge := range c.graph.Callees(e.service) {
 		j, ok := index[edge.Callee]
 		if !ok {
@@ -173,7 +187,7 @@ func (c Case) callees(e *evidence, index map[topology.Service]int) (to map[int]f
 	to = map[int]float64{}
 	for _, j := range c.below(e.service, index) {
 		d := c.evidence[j]
-		if d.find(symptom) == nil && d.find(internal) == nil && len(d.alerts) == 0 {
+		if d.find(symptom) == nil && d.find(internal) == nil && d.find(between) == nil && len(d.alerts) == 0 {
 			continue
 		}
 		share := adds(d, e)
@@ -197,19 +211,26 @@ func adds(callee, caller *evidence) float64 {
 	share, compared := 0.0, false
 	for _, signal := range []Signal{Latency, Errors} {
 		is := func(a *Anomaly) bool { return symptom(a) && a.Signal == signal }
-		its, own := callee.find(is), caller.find(is)
-		switch {
-		case its == nil:
+		own, added, any := caller.find(is), 0.0, false
+		lost := lostBetween(caller.service, callee.service)
+		for _, its := range []*Anomaly{callee.find(is), callee.find(func(a *Anomaly) bool { return lost(a) && a.Signal == signal })} {
+			switch {
+			case its == nil:
+				continue
+			case own == nil || own.Unit != its.Unit || math.IsNaN(its.Value-its.Expected):
+				return 1
+			}
+			added, any = added+its.Value-its.Expected, true
+		}
+		if !any {
 			continue
-		case own == nil || own.Unit != its.Unit:
+		}
+		had := own.Value - own.Expected
+		if !(had > 0) {
 			return 1
 		}
 		compared = true
-		if had := own.Value - own.Expected; had > 0 && !math.IsNaN(its.Value-its.Expected) {
-			share = math.Max(share, math.Min(1, fanOut*(its.Value-its.Expected)/had))
-		} else {
-			return 1
-		}
+		share = math.Max(share, math.Min(1, fanOut*added/had))
 	}
 	if !compared {
 		return 1

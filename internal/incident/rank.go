@@ -38,6 +38,9 @@ const (
 	// Work of its own that rose (rows read, CPU) and that the number of
 	// requests does not explain stays.
 	keepsOwnWork = 0.75
+	// Time or requests that are lost on the calls of a service, in or out, and
+	// that neither end accounts for stay with the end where they are lost.
+	keepsLost = 0.75
 	// More requests than usual explain the symptoms of the service that gets them.
 	toDemand = 0.8
 	// A service that asks more of its callees than it is asked, after it was changed.
@@ -159,6 +162,12 @@ func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
 	heavy := ownTrouble(e) && c.heavy(i, index, row, &left)
 	if work := e.find(internal); work != nil && !explains(more, work) && !heavy {
 		keep(keepsOwnWork * credible(work.Score, e))
+	}
+	if lost := e.find(between); lost != nil {
+		keep(keepsLost * credible(lost.Score, e))
+	}
+	if again := e.find(repeats); again != nil && c.amplifies(e, index) {
+		keep(keepsAmplifying * credible(again.Score, e))
 	}
 	callees, most := c.callees(e, index)
 	if more != nil {

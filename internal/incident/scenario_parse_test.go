@@ -36,6 +36,7 @@ func (s span) holds(t time.Time) bool { return !t.Before(s.from) && t.Before(s.t
 
 type scenarioAnomaly struct {
 	span
+	caller          topology.Service // where the calls between two are measured
 	signal          Signal
 	rule            string
 	value, expected float64
@@ -257,6 +258,9 @@ func (s *scenario) series(l storyLine, normal bool) {
 		a.span, a.expected, a.value = l.between(l.plain[2]), l.number(l.plain[3]), l.number(l.plain[5])
 	}
 	a.service = l.service(0)
+	if caller, callee, ok := strings.Cut(l.plain[0], "->"); ok {
+		a.caller, a.service = topology.Service(caller), topology.Service(callee)
+	}
 	a.rule = strings.ToUpper(l.plain[1][:1]) + l.plain[1][1:]
 	a.unsure, a.weak = slices.Contains(l.plain, "unsure"), slices.Contains(l.plain, "weak")
 	if v, ok := l.settings["score"]; ok {

@@ -39,7 +39,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios give into th
 // A service marked with ! has people as users; a node may be critical or
 // internal. An edge with a span exists only within it. "anomaly … unsure" marks
 // readings of short history, "weak" readings that stay below their budget. A
-// rule has one series for a service, unless series= tells several apart; a
+// rule has one series for a service (or for the calls from a to b, written a->b), unless series= tells several apart; a
 // series has no readings outside of lives=. An act is meant for the oldest
 // incident, or for the one that involves the service named after it. Hours
 // beyond 23 are those of the next days.
@@ -204,8 +204,8 @@ func describeSent(b *strings.Builder, i *Incident, s Sent) {
 func (s *scenario) input(now time.Time) Input {
 	var in Input
 	type key struct {
-		service      topology.Service
-		rule, series string
+		caller, service topology.Service
+		rule, series    string
 	}
 	readings := map[key]Reading{}
 	for _, a := range s.anomalies {
@@ -215,10 +215,13 @@ func (s *scenario) input(now time.Time) Input {
 		if !a.livesAt(now) {
 			continue
 		}
-		k := key{a.service, a.rule, a.series}
+		k := key{a.caller, a.service, a.rule, a.series}
 		r := Reading{
-			Time: now, Rule: a.rule, Series: fmt.Sprintf(`{service="%s"}`, a.service), Service: a.service, Signal: a.signal,
+			Time: now, Rule: a.rule, Series: fmt.Sprintf(`{service="%s"}`, a.service), Service: a.service, Caller: a.caller, Signal: a.signal,
 			Value: a.expected, Expected: a.expected, Unsure: a.unsure, Unit: a.unit,
+		}
+		if a.caller != "" {
+			r.Series = fmt.Sprintf(`{client="%s", server="%s"}`, a.caller, a.service)
 		}
 		if a.series != "" {
 			r.Series = fmt.Sprintf(`{pod="%s", service="%s"}`, a.series, a.service)

@@ -93,6 +93,9 @@ func (c *Correlator) prune(now time.Time, t *thread) {
 			continue
 		}
 		began(tr.anomaly.Service, tr.anomaly.Onset)
+		if tr.anomaly.Caller != "" {
+			began(tr.anomaly.Caller, tr.anomaly.Onset)
+		}
 	}
 	for k, a := range t.alerts {
 		if _, firing := c.alerts[k]; !firing {
@@ -120,8 +123,9 @@ func (c *Correlator) evidenceOf(t *thread, take func(*Anomaly) bool, firing map[
 		}
 	}
 	slices.SortFunc(as, compareAnomalies)
+	at := c.tracks.endOf(as)
 	for _, a := range as {
-		of(a.Service).add(a)
+		of(at(a)).add(a)
 	}
 	for _, k := range slices.Sorted(maps.Keys(t.alerts)) {
 		if _, ok := firing[k]; ok || firing == nil {
@@ -202,6 +206,9 @@ func (c *Correlator) severity(ev []*evidence, g *topology.Graph) claim {
 		suffers := g.IsEntry(e.service) || node.Critical
 		for _, a := range e.anomalies {
 			k := string(e.service) + "\x00" + string(a.Signal)
+			if a.Caller != "" {
+				k += "\x00calls" // several calls of one service lose time together
+			}
 			signals[k] = max(signals[k], a.Score)
 			allUnsure = allUnsure && a.Unsure
 			if suffers && (symptom(a) || staysAway(a)) {

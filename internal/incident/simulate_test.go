@@ -27,12 +27,11 @@ type system struct {
 }
 
 type call struct {
-	to      int
-	times   float64 // per request of the caller
-	net     float64 // seconds between the two
-	passes  float64 // share of the callee's failures that fail the caller
-	known   bool    // in the graph
-	watched bool    // a rule measures what is lost between the two
+	to     int
+	times  float64 // per request of the caller
+	net    float64 // seconds between the two
+	passes float64 // share of the callee's failures that fail the caller
+	known  bool    // in the graph
 }
 
 type fault struct {
@@ -71,7 +70,7 @@ func newSystem(rng *rand.Rand) *system {
 			}
 			s.calls[i] = append(s.calls[i], call{
 				to: j, times: math.Exp(1.5*rng.Float64() - 1.2), net: 0.0005, passes: 0.4 + 0.6*rng.Float64(),
-				known: rng.Float64() < 0.95, watched: rng.Float64() < 0.3,
+				known: rng.Float64() < 0.95,
 			})
 		}
 	}
@@ -262,8 +261,20 @@ func (s *system) nets() (out [][]float64) {
 	return out
 }
 
-// edgeReadings is where rules for single edges will be fed in.
+// edgeReadings are the rules for single edges, in half of all systems: what
+// callers measure less what callees do.
 func (s *system) edgeReadings(before, after [][]float64, put func(Reading, float64, float64, float64)) {
+	if s.rng.Float64() < 0.5 {
+		return
+	}
+	for a, cs := range s.calls {
+		for k, c := range cs {
+			if s.watched[a] && s.watched[c.to] {
+				r := Reading{Caller: s.names[a], Service: s.names[c.to], Rule: "TimeLost", Signal: Latency, Unit: "seconds"}
+				put(r, before[a][k], after[a][k], 0.3)
+			}
+		}
+	}
 }
 
 func (s *system) graph() *topology.Graph {
@@ -288,7 +299,7 @@ func (s *system) graph() *topology.Graph {
 // on a scale where four standard deviations are as rare as the budget.
 func (m movement) read(now time.Time, rng *rand.Rand) Reading {
 	r := m.Reading
-	r.Series = fmt.Sprintf("{service=%q}", r.Service)
+	r.Series = fmt.Sprintf("{client=%q, server=%q}", r.Caller, r.Service)
 	r.Time, r.Expected, r.Value = now, m.before, m.before*math.Exp(m.noise*rng.NormFloat64()*0.5)
 	if now.Before(m.from) || !now.Before(m.to) {
 		return r

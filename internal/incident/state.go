@@ -93,7 +93,7 @@ func (c *Correlator) restoreAnomaly(t *thread, a Anomaly) {
 	t.keys[k] = true
 	tr := c.tracks.get(k)
 	if tr == nil {
-		tr = c.tracks.add(k, a.Service)
+		tr = c.tracks.add(k, a.Service, a.Caller)
 		tr.last.Signal = a.Signal
 	}
 	c.tracks.departing[tr] = true

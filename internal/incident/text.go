@@ -57,6 +57,8 @@ func (i *Incident) Headline() string {
 		fmt.Fprintf(&b, "%s is asked %.1f times as much as usual", name(a.Service), a.ratio())
 	} else if a != nil {
 		fmt.Fprintf(&b, "%s is asked for %.0f%% of the usual only", name(a.Service), 100/a.ratio())
+	} else if a := i.onlyBetween(); a != nil {
+		fmt.Fprintf(&b, "trouble between %s and %s", name(a.Caller), name(a.Service))
 	} else if i.Known && !i.Causes[0].Onset.After(i.Onset) {
 		fmt.Fprintf(&b, "%s fails first", name(i.Causes[0].Service))
 	} else if i.Known {
@@ -102,6 +104,29 @@ func (i *Incident) onlyTraffic() *Anomaly {
 			return nil
 		case found == nil || a.Score > found.Score:
 			found = a
+		}
+	}
+	return found
+}
+
+// onlyBetween returns the one edge on which time or requests are lost when that
+// is all the trouble of the cause; nil where there is more.
+func (i *Incident) onlyBetween() *Anomaly {
+	if !i.Known {
+		return nil
+	}
+	var found *Anomaly
+	for k := range i.Anomalies {
+		a := &i.Anomalies[k]
+		cause := i.Causes[0].Service
+		switch {
+		case a.Caller == "" && a.Service == cause:
+			return nil
+		case !between(a) || a.Caller != cause && a.Service != cause:
+		case found == nil:
+			found = a
+		case found.Caller != a.Caller || found.Service != a.Service:
+			return nil
 		}
 	}
 	return found
@@ -219,7 +244,11 @@ func (a *Anomaly) describe() string {
 	if a.Up {
 		verb = "rose to"
 	}
-	return fmt.Sprintf("%s (%s) %s %s, expected %s", a.Signal, a.Rule, verb, amount(a.Value, a.Unit), amount(a.Expected, a.Unit))
+	what := string(a.Signal)
+	if a.Caller != "" {
+		what += fmt.Sprintf(" of calls from %s to %s", name(a.Caller), name(a.Service))
+	}
+	return fmt.Sprintf("%s (%s) %s %s, expected %s", what, a.Rule, verb, amount(a.Value, a.Unit), amount(a.Expected, a.Unit))
 }
 
 func (e *evidence) describe() string {
@@ -229,7 +258,14 @@ func (e *evidence) describe() string {
 		if a.Up {
 			dir = "up"
 		}
-		parts = append(parts, string(a.Signal)+" "+dir)
+		switch {
+		case a.Caller == "":
+			parts = append(parts, string(a.Signal)+" "+dir)
+		case a.Caller == e.service:
+			parts = append(parts, string(a.Signal)+" of calls to "+name(a.Service)+" "+dir)
+		default:
+			parts = append(parts, string(a.Signal)+" of calls from "+name(a.Caller)+" "+dir)
+		}
 	}
 	for _, a := range e.alerts {
 		parts = append(parts, "alert "+a.Name)
@@ -261,7 +297,10 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 	}
 	callees, _ := c.callees(e, index)
 	more := e.find(demand)
+	lost := e.losses()
 	switch {
+	case len(lost) > 0:
+		fmt.Fprintf(&b, "; it is lost between %s, not inside of them", list(slices.Compact(lost), 3))
 	case more != nil && len(c.demanding(e, more, index)) > 0:
 		b.WriteString("; its callers ask comparably more")
 	case more != nil && len(c.graph.Callers(e.service)) == 0:
@@ -308,6 +347,12 @@ func (c Case) telling(e *evidence) *Anomaly {
 	}
 	if more != nil && len(c.graph.Callers(e.service)) == 0 {
 		return more
+	}
+	if a := e.find(repeats); a != nil {
+		return a
+	}
+	if a := e.find(between); a != nil {
+		return a
 	}
 	if a := e.find(symptom); a != nil {
 		return a

@@ -16,6 +16,7 @@ type tracks struct {
 	byService map[topology.Service][]*track // in order of rule and series
 	names     []topology.Service            // of byService, sorted; nil: to be made anew
 	departing map[*track]bool               // those that run, and some that no longer do
+	ends      map[topology.Service]int      // how many series of edges have the service at either end
 	swept     time.Time
 }
 
@@ -27,7 +28,7 @@ type ruleTracks struct {
 }
 
 func newTracks() tracks {
-	return tracks{rules: map[string]*ruleTracks{}, byService: map[topology.Service][]*track{}, departing: map[*track]bool{}}
+	return tracks{rules: map[string]*ruleTracks{}, byService: map[topology.Service][]*track{}, departing: map[*track]bool{}, ends: map[topology.Service]int{}}
 }
 
 // get returns the track of a series, or nil.
@@ -39,15 +40,15 @@ func (ts *tracks) get(k seriesKey) *track {
 }
 
 // add makes the track of a series that has none.
-func (ts *tracks) add(k seriesKey, s topology.Service) *track {
+func (ts *tracks) add(k seriesKey, s, caller topology.Service) *track {
 	r := ts.rules[k.rule]
 	if r == nil {
 		r = &ruleTracks{bySeries: map[string]*track{}}
 		ts.rules[k.rule] = r
 	}
-	t := &track{key: k, last: Reading{Rule: k.rule, Series: k.series, Service: s}}
+	t := &track{key: k, last: Reading{Rule: k.rule, Series: k.series, Service: s, Caller: caller}}
 	r.bySeries[k.series] = t
-	ts.enlist(t, s)
+	ts.enlist(t, s, caller)
 	return t
 }
 
@@ -55,7 +56,11 @@ func compareTracks(a, b *track) int {
 	return cmp.Or(cmp.Compare(a.key.rule, b.key.rule), cmp.Compare(a.key.series, b.key.series))
 }
 
-func (ts *tracks) enlist(t *track, s topology.Service) {
+func (ts *tracks) enlist(t *track, s, caller topology.Service) {
+	if caller != "" {
+		ts.ends[s]++
+		ts.ends[caller]++
+	}
 	list := ts.byService[s]
 	if len(list) == 0 {
 		ts.names = nil
@@ -64,7 +69,15 @@ func (ts *tracks) enlist(t *track, s topology.Service) {
 	ts.byService[s] = slices.Insert(list, i, t)
 }
 
-func (ts *tracks) delist(t *track, s topology.Service) {
+func (ts *tracks) delist(t *track) {
+	s := t.last.Service
+	if t.last.Caller != "" {
+		for _, end := range []topology.Service{s, t.last.Caller} {
+			if ts.ends[end]--; ts.ends[end] == 0 {
+				delete(ts.ends, end)
+			}
+		}
+	}
 	list := ts.byService[s]
 	if i, ok := slices.BinarySearchFunc(list, t, compareTracks); ok {
 		list = slices.Delete(list, i, i+1)
@@ -95,7 +108,7 @@ func (ts *tracks) observe(readings []Reading) {
 			t = rule.bySeries[r.Series]
 		}
 		if t == nil {
-			t = ts.add(seriesKey{r.Rule, r.Series}, r.Service)
+			t = ts.add(seriesKey{r.Rule, r.Series}, r.Service, r.Caller)
 			rule = ts.rules[r.Rule]
 		}
 		if place < len(rule.order) {
@@ -107,9 +120,9 @@ func (ts *tracks) observe(readings []Reading) {
 		if r.Time.Before(t.last.Time) {
 			continue
 		}
-		if s := t.last.Service; s != r.Service {
-			ts.delist(t, s)
-			ts.enlist(t, r.Service)
+		if t.last.Service != r.Service || t.last.Caller != r.Caller {
+			ts.delist(t)
+			ts.enlist(t, r.Service, r.Caller)
 		}
 		t.observe(*r)
 		if r.Anomalous {
@@ -135,7 +148,7 @@ func (ts *tracks) well(now time.Time, s topology.Service, age time.Duration) boo
 	seen := false
 	for _, t := range ts.byService[s] {
 		r := t.last
-		if r.Signal != Latency && r.Signal != Errors {
+		if r.Caller != "" || r.Signal != Latency && r.Signal != Errors {
 			continue
 		}
 		if t.running() || !(r.Score < leaning) || r.Unsure {
@@ -151,7 +164,7 @@ func (ts *tracks) well(now time.Time, s topology.Service, age time.Duration) boo
 func (ts *tracks) excess(now time.Time, s topology.Service, signal Signal, unit string, age time.Duration) float64 {
 	most := 0.0
 	for _, t := range ts.byService[s] {
-		if r := t.last; r.Signal == signal && r.Unit == unit && now.Sub(r.Time) <= age {
+		if r := t.last; r.Caller == "" && r.Signal == signal && r.Unit == unit && now.Sub(r.Time) <= age {
 			most = max(most, r.Value-r.Expected)
 		}
 	}
@@ -186,7 +199,7 @@ func (ts *tracks) sweep(now time.Time, age time.Duration) {
 		for series, t := range r.bySeries {
 			if t.anomaly == nil && now.Sub(t.last.Time) > age {
 				delete(r.bySeries, series)
-				ts.delist(t, t.last.Service)
+				ts.delist(t)
 				gone = true
 			}
 		}

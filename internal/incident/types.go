@@ -23,6 +23,7 @@ type Reading struct {
 	Rule     string
 	Series   string // the series' labels in PromQL notation, unique within the rule
 	Service  topology.Service
+	Caller   topology.Service // of a reading of the calls from Caller to Service: time or requests lost, calls per call; "" otherwise
 	Signal   Signal
 	Value    float64
 	Expected float64
@@ -181,6 +182,7 @@ type Anomaly struct {
 	Rule     string           `json:"rule"`
 	Series   string           `json:"series"`
 	Service  topology.Service `json:"service"`
+	Caller   topology.Service `json:"caller,omitempty"` // where the calls from Caller to Service are measured
 	Signal   Signal           `json:"signal"`
 	Kind     string           `json:"kind"`
 	Up       bool             `json:"up"`

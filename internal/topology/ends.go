@@ -33,6 +33,16 @@ func (d Discovery) ends(id Identity) (caller, callee end) {
 		end{id: id, d: d, name: "callee", own: d.Callee, labels: d.CalleeLabels, b: b}
 }
 
+// Ends names the services at both ends of a series that measures an edge, by
+// the labels that the discovery reads; ok is false unless it has two.
+func (d Discovery) Ends(id Identity, m labels.Labels) (caller, callee Service, ok bool) {
+	from, to := d.ends(id)
+	caller, _, keepFrom := from.of(m)
+	callee, _, keepTo := to.of(m)
+	ok = keepFrom && keepTo && caller != "" && callee != "" && caller != callee
+	return caller, callee, ok
+}
+
 // value returns what an identity label is at this end.
 func (e end) value(m labels.Labels, name string) string {
 	label := name
