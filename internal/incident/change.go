@@ -42,7 +42,9 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 		}
 	}
 	t.Causes = c.o.Rank(k)
-	t.Known = known(t.Causes)
+	k.calibrate(t.Causes)
+	t.Guess = k.guessed()
+	t.Known = known(t.Causes) && !t.Guess
 	t.Services = t.Services[:0:0]
 	t.Effects, t.Anomalies = nil, nil
 	for _, e := range ev {
@@ -115,14 +117,6 @@ func (c *Correlator) remember(t *thread, ev []*evidence) {
 			}
 		}
 	}
-}
-
-// Below this share of the blame the cause counts as not known.
-const leastConfidence = 0.4
-
-func known(cs []Candidate) bool {
-	return len(cs) > 0 && cs[0].Service != "" && cs[0].Confidence >= leastConfidence &&
-		(len(cs) == 1 || cs[0].Confidence >= 1.2*cs[1].Confidence)
 }
 
 // notPaged lists the team's own alerts on services that are only effects.

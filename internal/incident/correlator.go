@@ -254,6 +254,7 @@ func (c *Correlator) gather(now time.Time, g *topology.Graph) {
 	slices.SortFunc(c.open, func(a, b *thread) int {
 		return cmp.Or(a.Onset.Compare(b.Onset), cmp.Compare(a.ID, b.ID))
 	})
+	c.guess(now, g)
 }
 
 // replaced reports whether a silent series is one of several that the rule has

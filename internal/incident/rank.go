@@ -69,8 +69,8 @@ const (
 // BlameFlow starts the blame at the services that suffer harm (or at all, if
 // none does) and hands it along the graph: symptoms to callees in trouble,
 // load to the callers that cause it; what no neighbour explains stays. The
-// share that stays with a service in the end is its confidence. It converges
-// since every service keeps some of what it is given.
+// share that stays with a service in the end is its Confidence here, until it is
+// calibrated. It converges since every service keeps some of what it is given.
 //
 // Assumptions: edges point from caller to callee; onsets nearer than two steps
 // have no order. Limits: a service without any reading cannot be blamed; its
@@ -126,16 +126,17 @@ func BlameFlow(c Case) []Candidate {
 func (c Case) start() []float64 {
 	w := make([]float64, len(c.evidence))
 	sum := 0.0
+	guessed := c.guessed()
 	for i, e := range c.evidence {
 		node, _ := c.graph.Node(e.service)
-		if (c.graph.IsEntry(e.service) || node.Critical) && (e.find(symptom) != nil || e.find(staysAway) != nil) {
+		if !guessed && (c.graph.IsEntry(e.service) || node.Critical) && (e.find(symptom) != nil || e.find(staysAway) != nil) {
 			w[i] = 1
 			sum++
 		}
 	}
 	if sum == 0 {
 		for i, e := range c.evidence {
-			w[i] = strength(e)
+			w[i] = deviation(e)
 			sum += w[i]
 		}
 	}
@@ -147,6 +148,25 @@ func (c Case) start() []float64 {
 
 // strength bounds a score, so that a huge one does not silence the others.
 func strength(e *evidence) float64 { return math.Min(math.Max(e.score, 0.5), 8) }
+
+// deviation is how far a service is from its normal inside (work, resources) and
+// outside (what others feel), taken together: of services among which no calls
+// are known, the cause shows in both. It is the order of PRISM (Pham et al.,
+// "Graph-Free Root Cause Analysis", 2026).
+func deviation(e *evidence) float64 {
+	inside, outside := 0.0, 0.0
+	for _, a := range e.anomalies {
+		if internal(a) {
+			inside = math.Max(inside, math.Min(a.Score, 8))
+		} else {
+			outside = math.Max(outside, math.Min(a.Score, 8))
+		}
+	}
+	if len(e.alerts) > 0 {
+		outside = math.Max(outside, alertScore)
+	}
+	return math.Max(inside+outside, 0.5)
+}
 
 // handOn returns how the service divides the blame it is given; the entry of
 // the service itself is what stays. The row sums to 1.

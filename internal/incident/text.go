@@ -190,7 +190,11 @@ func (i *Incident) Annotations() map[string]string {
 		for _, c := range i.Causes[:min(3, len(i.Causes))] {
 			cs = append(cs, fmt.Sprintf("%s (%.0f%%)", name(c.Service), 100*c.Confidence))
 		}
-		put("cause", "not known; candidates: "+list(cs, 3))
+		why := ""
+		if i.Guess {
+			why = ", since no calls between these services are known"
+		}
+		put("cause", "not known"+why+"; candidates: "+list(cs, 3))
 	}
 	var lines []string
 	for _, e := range i.Effects {
@@ -309,6 +313,8 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 		b.WriteString("; it is asked less from outside")
 	case c.amplifies(e, index):
 		b.WriteString("; it asks more of its callees than it is asked itself")
+	case edgeless(c.graph, e.service):
+		b.WriteString("; no calls from it or to it are known")
 	case len(callees) == 0:
 		if dark := c.dark(e.service); len(dark) > 0 {
 			fmt.Fprintf(&b, "; of %s, which it calls, nothing is known", list(dark, 3))

@@ -135,6 +135,7 @@ type Incident struct {
 
 	Causes  []Candidate   `json:"causes"`  // ranked; the first is the cause when Known
 	Known   bool          `json:"known"`   // the first candidate is confident enough to be named
+	Guess   bool          `json:"guess"`   // no calls between its services are known: they began together, and who causes what is a guess
 	Effects []Effect      `json:"effects"` // services that merely suffer, in order of onset
 	Changes []Attribution `json:"changes"` // suspects first, then the acquitted
 	Harm    []string      `json:"harm"`    // who suffers, one sentence each

@@ -26,6 +26,7 @@ type jsonIncident struct {
 	Resolved  time.Time       `json:"resolved,omitzero"`
 	Why       string          `json:"why,omitempty"`
 	Known     bool            `json:"known"`
+	Guess     bool            `json:"guess"`
 	Causes    []jsonCandidate `json:"causes"`
 	Effects   []jsonEffect    `json:"effects"`
 	Changes   []jsonSuspect   `json:"changes"`
@@ -74,6 +75,7 @@ type jsonAnomaly struct {
 	Rule     string      `json:"rule"`
 	Series   string      `json:"series"`
 	Service  string      `json:"service"`
+	Caller   string      `json:"caller,omitempty"`
 	Signal   string      `json:"signal"`
 	Kind     string      `json:"kind"`
 	Up       bool        `json:"up"`
@@ -178,7 +180,7 @@ func (s *server) apiAnomalies(w http.ResponseWriter, _ *http.Request) {
 func (s *server) jsonIncident(inc *incident.Incident, trails bool) jsonIncident {
 	j := jsonIncident{
 		ID: inc.ID, URL: s.external("/incidents/" + pathEscape(inc.ID)), State: string(inc.State), Severity: string(inc.Severity),
-		Onset: inc.Onset.UTC(), Opened: inc.Opened.UTC(), Resolved: inc.Resolved.UTC(), Why: inc.Why, Known: inc.Known,
+		Onset: inc.Onset.UTC(), Opened: inc.Opened.UTC(), Resolved: inc.Resolved.UTC(), Why: inc.Why, Known: inc.Known, Guess: inc.Guess,
 		Causes: []jsonCandidate{}, Effects: []jsonEffect{}, Changes: []jsonSuspect{}, Harm: append([]string{}, inc.Harm...),
 		Anomalies: []jsonAnomaly{}, NotPaged: append([]string{}, inc.NotPaged...), Sent: []jsonSent{}, Log: []jsonNote{},
 		Services: []string{}, Last: inc.Last.UTC(),
@@ -212,6 +214,9 @@ func (s *server) jsonAnomaly(a *incident.Anomaly, trail bool) jsonAnomaly {
 		Rule: a.Rule, Series: a.Series, Service: s.ServiceName(a.Service), Signal: string(a.Signal), Kind: a.Kind, Up: a.Up,
 		Onset: a.Onset.UTC(), End: a.End.UTC(), Value: number(a.Value), Expected: number(a.Expected), Score: number(a.Score),
 		Unit: s.unitName(a), Unsure: a.Unsure, Doubts: a.Doubts,
+	}
+	if a.Caller != "" {
+		j.Caller = s.ServiceName(a.Caller)
 	}
 	if trail {
 		for _, p := range a.Trail {

@@ -37,6 +37,7 @@ type incidentView struct {
 	Owner, Runbook    string
 	Hit               []hitRow
 	Causes            []causeRow
+	Guess             bool // no calls between the services are known
 	Suspects, Cleared []changeRow
 	Plots             []plotRow
 	MorePlots         int
@@ -121,7 +122,7 @@ func (s *server) incidentView(inc *incident.Incident, now time.Time, mode Mode) 
 		}
 	}
 	v.Hit = s.hitRows(inc, now)
-	v.Causes = s.causeRows(inc)
+	v.Causes, v.Guess = s.causeRows(inc), inc.Guess
 	for _, c := range inc.Changes {
 		row := changeRow{What: s.describe(c.Change), Title: plot.Clip(c.Title, 300), Clock: clock(now, c.Time), Before: before(inc, c.Change), Reason: plot.Clip(c.Reason, 500)}
 		if c.Suspect {
