@@ -12,7 +12,10 @@
 //  1. evidence.go: readings become anomalies of series; missing data changes nothing.
 //  2. correlator.go: services with evidence that are connected in the graph form an incident.
 //  3. severity.go: harm asks for a page, corroboration for a ticket; the rest is recorded.
-//  4. rank.go: blame flows from the services that suffer to the ones that explain it.
+//     edges.go says at which end of a call its losses count; guess.go joins what began
+//     together where nothing is known of who calls whom.
+//  4. rank.go: blame flows from the services that suffer to the ones that explain it
+//     (explain.go); confidence.go says how sure the first of them is.
 //  5. change.go: changes before the onset are suspected or acquitted.
 //  6. text.go: the labels and the words of what is sent.
 package incident

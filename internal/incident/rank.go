@@ -151,8 +151,8 @@ func strength(e *evidence) float64 { return math.Min(math.Max(e.score, 0.5), 8) 
 
 // deviation is how far a service is from its normal inside (work, resources) and
 // outside (what others feel), taken together: of services among which no calls
-// are known, the cause shows in both. It is the order of PRISM (Pham et al.,
-// "Graph-Free Root Cause Analysis", 2026).
+// are known, the cause shows in both. It is the order of PRISM
+// ("Graph-Free Root Cause Analysis", arXiv 2601.21359).
 func deviation(e *evidence) float64 {
 	inside, outside := 0.0, 0.0
 	for _, a := range e.anomalies {
