@@ -7,6 +7,7 @@ import (
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -72,7 +73,7 @@ type notOwnAppender struct {
 }
 
 func (a notOwnAppender) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v float64) (storage.SeriesRef, error) {
-	if a.own[ls.Get(labels.MetricName)] {
+	if a.own[ls.Get(model.MetricNameLabel)] {
 		a.left.Inc()
 		return 0, nil
 	}
@@ -80,7 +81,7 @@ func (a notOwnAppender) Append(ref storage.SeriesRef, ls labels.Labels, t int64,
 }
 
 func (a notOwnAppender) AppendHistogram(ref storage.SeriesRef, ls labels.Labels, t int64, h *histogram.Histogram, fh *histogram.FloatHistogram) (storage.SeriesRef, error) {
-	if a.own[ls.Get(labels.MetricName)] {
+	if a.own[ls.Get(model.MetricNameLabel)] {
 		a.left.Inc()
 		return 0, nil
 	}
@@ -88,7 +89,7 @@ func (a notOwnAppender) AppendHistogram(ref storage.SeriesRef, ls labels.Labels,
 }
 
 func (a notOwnAppender) AppendExemplar(ref storage.SeriesRef, ls labels.Labels, e exemplar.Exemplar) (storage.SeriesRef, error) {
-	if a.own[ls.Get(labels.MetricName)] {
+	if a.own[ls.Get(model.MetricNameLabel)] {
 		return 0, nil
 	}
 	return a.Appender.AppendExemplar(ref, ls, e)
