@@ -13,12 +13,15 @@ const pageLen = 64
 // bank keeps states in pages that never move and hold no pointers.
 type bank[S any] struct {
 	model Model[S]
-	codec *codec[S]
-	pages [][]S
-	used  []uint64 // one bit for each Ref
-	free  []Ref
-	next  Ref  // the lowest Ref never handed out
-	group []*S // scratch of ObserveGroup
+	// fast is the model where it writes its verdicts, into verdict.
+	fast    fastModel[S]
+	verdict Verdict
+	codec   *codec[S]
+	pages   [][]S
+	used    []uint64 // one bit for each Ref
+	free    []Ref
+	next    Ref  // the lowest Ref never handed out
+	group   []*S // scratch of ObserveGroup
 }
 
 func (b *bank[S]) Add() Ref {
@@ -54,7 +57,23 @@ func (b *bank[S]) StateSize() int {
 }
 
 func (b *bank[S]) Observe(ref Ref, t int64, v float64) Verdict {
+	if b.fast != nil {
+		b.fast.observe(b.state(ref), t, v, &b.verdict)
+		// Field by field, as it was written: a copy of the whole is made of wider
+		// loads, which have to wait for those stores.
+		v := &b.verdict
+		return Verdict{
+			Value: v.Value, Expected: v.Expected, Lower: v.Lower, Upper: v.Upper, Score: v.Score,
+			Onset: v.Onset, Earliest: v.Earliest, Latest: v.Latest,
+			Learnt: v.Learnt, Kind: v.Kind, Silence: v.Silence, Up: v.Up, Doubts: v.Doubts,
+		}
+	}
 	return b.model.Observe(b.state(ref), t, v)
+}
+
+// A fastModel writes its verdict before it learns, into memory of the bank.
+type fastModel[S any] interface {
+	observe(s *S, t int64, v float64, out *Verdict)
 }
 
 func (b *bank[S]) Hold(ref Ref, since int64) { b.model.Hold(b.state(ref), since) }

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"sort"
 	"strings"
 	"testing"
@@ -388,3 +389,22 @@ func TestDefineRefusesPointers(t *testing.T) {
 		t.Errorf("a state with strings: error %v, want one that names the field", err)
 	}
 }
+
+// TestVerdictWhole: a bank passes on every field that a model writes.
+func TestVerdictWhole(t *testing.T) {
+	want := Verdict{1, 2, 3, 4, 5, 6, 7, 8, 9, KindTrend, SilenceKind(2), true, DoubtHeld}
+	for i, v := 0, reflect.ValueOf(want); i < v.NumField(); i++ {
+		if v.Field(i).IsZero() {
+			t.Fatalf("field %s is not tried", v.Type().Field(i).Name)
+		}
+	}
+	b := &bank[recordState]{fast: sayer{want}, codec: &codec[recordState]{}}
+	if got := b.Observe(b.Add(), 1, 1); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// sayer is a fastModel that always says the same.
+type sayer struct{ Verdict }
+
+func (s sayer) observe(_ *recordState, _ int64, _ float64, out *Verdict) { *out = s.Verdict }

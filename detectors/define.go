@@ -54,7 +54,8 @@ func Define[S any, O Options](name, doc string, defaults func() O, model func(O,
 			if err != nil {
 				return nil, fmt.Errorf("detector %s: %w", name, err)
 			}
-			return &bank[S]{model: m, codec: codec}, nil
+			fast, _ := m.(fastModel[S])
+			return &bank[S]{model: m, fast: fast, codec: codec}, nil
 		},
 	}
 }

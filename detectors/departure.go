@@ -1,15 +1,18 @@
 package detectors
 
+import "math"
+
 // departure follows a series out of its normal and back.
 type departure struct {
 	running bool  // beyond the low threshold, or not yet quiet since
 	sure    bool  // the score reached 1 in this departure
 	inside  bool  // back is set
 	up      bool  // above the expected value
+	beyond  uint8 // the rungs that s is beyond, one bit each
 	since   int64 // ms; first departing sample
-	// cross holds when s last rose beyond the low threshold times 1, 2, 4, …,
-	// ms; 0 where it is below.
-	cross [rungs]int64
+	// cross holds, while it is not sure, when s last rose beyond the low threshold
+	// times 1, 2, 4, …, in ms after since.
+	cross [rungs]int32
 	back  int64 // ms; since when a sure departure is inside the band again
 }
 
@@ -68,25 +71,32 @@ func (d *departure) observe(k tick, s, low, score float64, since int64, up bool)
 	case k.t-d.back >= reach || (!(s > low) && k.t-d.back >= int64(1000*max(returnSeconds, gapSteps*k.usual))):
 		*d = departure{}
 	}
+	if d.sure {
+		return
+	}
 	d.climb(s, low, since)
-	if score >= 1 && !d.sure {
+	if score >= 1 {
 		d.sure = true
+		later := int32(0)
 		for i, level := 0, low; i < rungs && level <= onsetShare*s; i, level = i+1, 2*level {
-			if d.cross[i] != 0 {
-				d.since = d.cross[i]
+			if d.beyond&(1<<i) != 0 {
+				later = d.cross[i]
 			}
 		}
+		d.since += int64(later)
 	}
 }
 
 // climb notes when s rises beyond each rung.
 func (d *departure) climb(s, low float64, since int64) {
 	for i := range d.cross {
+		bit := uint8(1) << i
 		switch {
 		case !d.running || !(s > low):
-			d.cross[i] = 0
-		case d.cross[i] == 0:
-			d.cross[i] = since
+			d.beyond &^= bit
+		case d.beyond&bit == 0:
+			d.beyond |= bit
+			d.cross[i] = int32(max(math.MinInt32, min(math.MaxInt32, since-d.since)))
 		}
 		low *= 2
 	}
@@ -102,10 +112,5 @@ func (d *departure) onset() int64 {
 
 func (d *departure) valid() bool {
 	in := func(t int64) bool { return t >= -maxTime && t <= maxTime }
-	for _, t := range d.cross {
-		if !in(t) {
-			return false
-		}
-	}
 	return in(d.since) && in(d.back)
 }

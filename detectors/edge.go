@@ -86,7 +86,7 @@ func newEdge(o *EdgeOptions, c Conditions) (Model[edgeState], error) {
 		transform = TransformNone
 	}
 	inner, err := newLevelShift(&LevelShiftOptions{
-		Slots: o.Slots, ProfileAlpha: o.ProfileAlpha, Window: o.Window, Level: o.Level, Scale: o.Scale, Transform: transform,
+		Slots: o.Slots, ProfileAlpha: o.ProfileAlpha, Timezone: utc, Weekend: usualWeekend(), Window: o.Window, Level: o.Level, Scale: o.Scale, Transform: transform,
 	}, c)
 	if err != nil {
 		return nil, err

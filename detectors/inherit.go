@@ -81,12 +81,24 @@ func times32(by float64, numbers []float32) {
 
 // multiply makes a profile that of a series of so many times the size.
 func (p *profile) multiply(by float64) {
-	times32(by, p.at[:])
-	r := &p.repeats
-	r.values, r.profile = float32(clip(float64(r.values)*by, maxMagnitude)), float32(clip(float64(r.profile)*by, maxMagnitude))
 	times(by, &p.running.sum, &p.ended.sum)
+	p.repeats.multiply(by)
+	p.weekly.multiply(by)
+	p.slots.multiply(by)
+}
+
+func (r *repeats) multiply(by float64) {
+	r.values, r.course = float32(clip(float64(r.values)*by, maxMagnitude)), float32(clip(float64(r.course)*by, maxMagnitude))
 	times(by*by, &r.along, &r.square)
-	p.canUndo = false
+}
+
+// multiply takes a factor above 0.
+func (s *slots) multiply(by float64) {
+	times(by, &s.base)
+	if s.quantum > 0 {
+		s.quantum = max(leastQuantum, min(s.quantum*by, maxMagnitude/(mostSteps*mostSteps)))
+	}
+	s.canUndo = false
 }
 
 func (s *scale) multiply(by float64) { times(by, &s.clipped, &s.raw, &s.fast) }
@@ -131,7 +143,7 @@ func (m *residualModel) Inherit(s *residualState, members []*residualState, own 
 	t := s.clock.last
 	// Levels are compared at the same time of the day.
 	course := func(o *residualState, now *learnt) float64 {
-		line := o.profile.segment(m.calendar, t)
+		line := m.line(o, t)
 		if !line.known {
 			return 0
 		}
@@ -146,16 +158,17 @@ func (m *residualModel) Inherit(s *residualState, members []*residualState, own 
 	}
 	p := m.transform.placeOf(levels, s.origin+s.now.level.mean, own)
 	heir := residualState{
-		clock: s.clock.heir(from.clock), low: from.low, high: from.high, share: from.share, line: from.line, termsEnd: t,
+		clock: s.clock.heir(from.clock), low: from.low, high: from.high, share: from.share, termsEnd: t,
 		now: from.settled(), residuals: from.residuals, varied: from.varied, profiled: from.profiled, profile: from.profile,
 	}
-	heir.line.until = t // a new one is due
 	heir.origin = clip(p.factor*from.origin+p.shift, maxMagnitude)
 	if p.factor != 1 {
 		times(p.factor, &heir.low, &heir.high, &heir.now.level.mean, &heir.now.level.course)
 		heir.now.scale.multiply(p.factor)
 		heir.profile.multiply(p.factor)
 	}
+	line := m.line(&heir, t)
+	heir.line = segment{until: t, value: line.at(t), known: from.line.known} // a new one is due
 	newest := s.origin + s.newest.mean - heir.origin - course(&heir, &heir.now)
 	heir.newest = level{mean: clip(newest, maxMagnitude), weight: s.newest.weight}
 	heir.now.scale.widen(p.spread)

@@ -13,7 +13,7 @@ the level of the last day, by a scale of a week and a calibration of its own.
 It is slower than spike, and keeps seeing what spike forgets.`,
 	func() *LevelShiftOptions {
 		return &LevelShiftOptions{
-			Slots: 96, ProfileAlpha: 0.2, Window: 30 * time.Minute, Level: day, Scale: week, Transform: TransformNone,
+			Slots: 96, ProfileAlpha: 0.2, Timezone: utc, Weekend: usualWeekend(), Window: 30 * time.Minute, Level: day, Scale: week, Transform: TransformNone,
 		}
 	}, newLevelShift)
 
@@ -23,6 +23,10 @@ type LevelShiftOptions struct {
 	Slots int `yaml:"slots"`
 	// ProfileAlpha is the share that each day has in the profile, above 0 to 1.
 	ProfileAlpha float64 `yaml:"profile_alpha"`
+	// Timezone is the IANA name of the zone whose days the profile has, such as Europe/Berlin.
+	Timezone string `yaml:"timezone"`
+	// Weekend names the days that may differ from the others, such as saturday; without any all days are alike.
+	Weekend []string `yaml:"weekend"`
 	// Window is the time constant of the mean that is judged, shorter than Level.
 	Window time.Duration `yaml:"window"`
 	// Level is the time constant of the normal level.
@@ -36,7 +40,7 @@ type LevelShiftOptions struct {
 // Validate implements [Options].
 func (o *LevelShiftOptions) Validate() error {
 	err := errors.Join(
-		validSlots(o.Slots), validAlpha(o.ProfileAlpha), validTau("window", o.Window),
+		validSlots(o.Slots), validAlpha(o.ProfileAlpha), validTimezone(o.Timezone), validWeekend(o.Weekend), validTau("window", o.Window),
 		validTau("level", o.Level), validTau("scale", o.Scale), validTransform(o.Transform),
 	)
 	if err == nil && o.Window >= o.Level {
@@ -46,8 +50,12 @@ func (o *LevelShiftOptions) Validate() error {
 }
 
 func newLevelShift(o *LevelShiftOptions, c Conditions) (Model[residualState], error) {
+	calendar, err := newCalendar(o.Slots, o.ProfileAlpha, c.Step).in(o.Timezone, o.Weekend)
+	if err != nil {
+		return nil, err
+	}
 	return &residualModel{
-		calendar:  newCalendar(o.Slots, o.ProfileAlpha, c.Step),
+		calendar:  calendar,
 		scoring:   newScoring(c.Budget),
 		transform: newTransform(o.Transform),
 		step:      c.Step.Seconds(),

@@ -3,188 +3,207 @@ package detectors
 import (
 	"errors"
 	"math"
-	"time"
 )
 
-const (
-	minSlots = 24
-	maxSlots = 96
-	dayMs    = 86400 * 1000
-)
-
-// profile is the usual course of a UTC day: one value for each slot, with
-// linear interpolation between the slots' middles. Values are relative to the
-// series' origin. A slot is learnt in the middle of the next one, when the
-// interpolation has left it: the prediction then never jumps, and a hold has
-// time to withhold it.
+// profile is the usual course of a local day, and how weekends differ from it:
+// one value for each slot, with linear interpolation between the slots' middles.
+// Values are relative to the series' origin. A slot is learnt in the middle of
+// the next one, when the interpolation has left it: the prediction then never
+// jumps, and a hold has time to withhold it.
+//
+// A slot is the mean over all days, weekends included, with the share part of
+// weekends in it, and the contrast of weekends to other days is learnt by the
+// same errors. So a weekend is the slot + (1 − part)·contrast, another day the
+// slot − part·contrast. Both count only as far as weekly has found that they say
+// better what weekends are: without it, all days are alike.
 type profile struct {
 	running slotMean
-	at      [maxSlots]float32
-	known   [maxSlots / 32]uint32
 	ended   slotMean // waits to be learnt
+	repeats repeats  // of the course of the day
+	weekly  repeats  // of the contrast
+	slots   slots
 
-	// The last slot learnt, so that a hold can take it back.
-	undoNumber int64
-	undoValue  float32
-	undoKnown  bool
-	canUndo    bool
-
-	repeats repeats
+	undoNumber int64   // of the last slot learnt
+	day        int32   // the last one learnt, in local days since 1970
+	part       float32 // of weekends in the slots, before that day
+	seen       float32 // squared departures of weekends from part, over the days that are remembered
 }
 
 // slotMean gathers the values of one slot.
 type slotMean struct {
-	number int64   // of the slot, since 1970
 	sum    float64 // of values times their seconds
 	weight float64 // seconds
+	number int64   // of the slot, since 1970
 }
 
-// calendar is the fixed part of a profile: the number of slots and how fast
-// they learn.
-type calendar struct {
-	slots int
-	slot  int64   // ms
-	alpha float64 // share that a day has in the profile
+// begin takes the first sample's time.
+func (p *profile) begin(c *calendar, local int64) {
+	p.running.number = c.number(local)
+	_, day := c.split(p.running.number)
+	p.day = int32(day)
 }
 
-// newCalendar takes the wished number of slots and reduces it so that a slot
-// has at least two samples, but not below 24.
-func newCalendar(slots int, alpha float64, step time.Duration) calendar {
-	if most := int(day / (2 * step)); slots > most {
-		slots = max(minSlots, most)
+// era is what a profile is learnt and read by beside itself.
+type era struct {
+	*calendar
+	first int64   // of the series, on the local clock in ms
+	share float64 // of the contrast that counts
+}
+
+// gain is the share that a slot's new mean has in it, at a time in ms on the
+// local clock: the first days count alike.
+func (e *era) gain(local int64) float64 {
+	if float64(local-e.first)*e.alpha > dayMs {
+		return e.alpha
 	}
-	for dayMs%slots != 0 {
-		slots--
-	}
-	return calendar{slots: slots, slot: int64(dayMs / slots), alpha: alpha}
+	days := max(0, (local-e.first)/dayMs)
+	return max(e.alpha, 1/float64(1+days))
 }
 
-// number is the running number of the slot that holds t.
-func (c calendar) number(t int64) int64 {
-	n := t / c.slot
-	if t < n*c.slot {
-		n--
+// departure is how far a weekend or another day is from the mean of the days
+// that a slot has learnt, before it learns the given day.
+func (p *profile) departure(e *era, day int64, weekend bool) float64 {
+	part := float64(p.part)
+	if day > int64(p.day) {
+		part = p.partAfter(e)
 	}
-	return n
+	if weekend {
+		return 1 - part
+	}
+	return -part
 }
 
-// index is a slot number's place in the day.
-func (c calendar) index(number int64) int {
-	i := int(number % int64(c.slots))
-	if i < 0 {
-		i += c.slots
+// partAfter is the share of weekends with the last day learnt.
+func (p *profile) partAfter(e *era) float64 {
+	part, day := float64(p.part), int64(p.day)
+	weekend := 0.0
+	if e.isWeekend(day) {
+		weekend = 1
 	}
-	return i
+	return part + e.gain(day*dayMs+dayMs/2)*(weekend-part)
 }
 
-// repeats weighs whether the course of the day repeats: a regression, slot by
-// slot, of how far the values are from their mean over the last hours on how
-// far the profile, as it was before the slot was learnt, is from its own.
-type repeats struct {
-	values, profile float32 // means
-	along, square   float64 // of the regression
-}
-
-const (
-	// courseSeconds is the time constant of the means.
-	courseSeconds = 3 * 3600.0
-	// repeatsSeconds is the time constant of the regression.
-	repeatsSeconds = 4 * 86400.0
-	// slopeMost bounds how much more than the profile one slot may say: an outage is no evidence.
-	slopeMost = 2
-)
-
-// learn takes the mean of a slot and what the profile had there, if known.
-func (r *repeats) learn(c calendar, mean, profile float64, known bool) {
-	slot := float64(c.slot) / 1000
-	if known {
-		q := profile - float64(r.profile)
-		x := clip(mean-float64(r.values), slopeMost*math.Abs(q))
-		g := slot / repeatsSeconds
-		r.along += g * (x*q - r.along)
-		r.square += g * (q*q - r.square)
-	} else {
-		profile = mean
+// at is the usual value in slot i before it learns the given day, on a weekend
+// or another day.
+func (p *profile) at(e *era, i int, day int64, weekend bool) float64 {
+	at := p.slots.at(i)
+	if e.share > 0 {
+		at += e.share * p.departure(e, day, weekend) * p.slots.contrast(i)
 	}
-	g := min(1, slot/courseSeconds)
-	r.values += float32(g * (mean - float64(r.values)))
-	r.profile += float32(g * (profile - float64(r.profile)))
-}
-
-// share is the slope of the regression, between 0 and 1; noise is what the
-// square of the profile must beat.
-func (r *repeats) share(noise float64) float64 {
-	if !(r.along > 0) {
-		return 0
-	}
-	return min(1, r.along/(r.square+noise))
+	return clip(at, maxMagnitude)
 }
 
 // segment is the profile between two moments at which a slot begins or is
 // learnt: a line.
 type segment struct {
-	from, until  int64   // ms; from is the middle of a slot
-	value, slope float64 // at from, and per ms
-	known        bool
+	until int64   // ms
+	value float64 // there
+	slope float64 // per ms
+	known bool
+	on    bool // the line goes on for half a slot more: until is where a slot ends
 }
 
-// at is the segment's value at t.
-func (g *segment) at(t int64) float64 { return g.value + g.slope*float64(t-g.from) }
+func (g *segment) at(t int64) float64 { return g.value - g.slope*float64(g.until-t) }
 
-// segment returns the line that holds at t.
-func (p *profile) segment(c calendar, t int64) segment {
-	n := c.number(t)
-	i, begin, half := c.index(n), n*c.slot, c.slot/2
-	j, g := i+1, segment{from: begin + half, until: begin + c.slot}
-	if t < g.from {
-		i, j = i-1, i
-		g.from, g.until = begin-half, g.from
+// segment is the line at a time; it ends no later than the offset of the clock.
+// At midnight into or out of the weekend it leaves one day's course for the
+// other's, since what differs may do so from one sample to the next.
+func (p *profile) segment(e *era, at moment) segment {
+	n := e.number(at.local)
+	i, day := e.split(n)
+	weekend := e.share > 0 && e.isWeekend(day)
+	begin, half := n*e.slot, e.slot/2
+	from, until := begin+half, begin+e.slot
+	if at.local < from {
+		i, from, until = i-1, begin-half, from
 	}
 	if i < 0 {
-		i = c.slots - 1
+		i, day = e.calendar.slots-1, day-1
 	}
-	if j == c.slots {
-		j = 0
+	j, next := i+1, day
+	if j == e.calendar.slots {
+		j, next = 0, day+1
 	}
-	if p.has(i) && p.has(j) {
-		a, b := float64(p.at[i]), float64(p.at[j])
-		g.value, g.slope, g.known = a, (b-a)/float64(c.slot), true
+	g := segment{until: min(until-at.offset, at.change)}
+	g.on = at.local >= begin+half && j != 0 && g.until < at.change
+	if p.slots.has(i) && p.slots.has(j) {
+		a, b := p.at(e, i, day, weekend), p.at(e, j, next, weekend)
+		g.slope, g.known = (b-a)/float64(e.slot), true
+		g.value = a + g.slope*float64(g.until+at.offset-from)
 	}
 	return g
 }
 
-func (p *profile) has(i int) bool { return p.known[i/32]&(1<<(i%32)) != 0 }
+// extend lets the line go on by half a slot.
+func (g *segment) extend(half int64) {
+	g.value += g.slope * float64(half)
+	g.until += half
+	g.on = false
+}
 
-// enter moves to t and learns the slot before when its time has come. first is
-// the time of the first sample: the first days count alike.
-func (p *profile) enter(c calendar, t, first int64) {
-	n := c.number(t)
+// pass moves to slot n where nothing waits to be learnt, and says whether it did.
+func (p *profile) pass(n int64) bool {
+	if p.ended.weight > 0 {
+		return false
+	}
+	p.ended, p.running = p.running, slotMean{number: n}
+	return true
+}
+
+// enter moves to a local time and learns the slot before when its time has come.
+func (p *profile) enter(e *era, local int64) {
+	n := e.number(local)
 	if n != p.running.number {
-		p.commit(c, first)
+		p.commit(e)
 		p.ended = p.running
 		p.running = slotMean{number: n}
 	}
-	if p.ended.weight > 0 && (n > p.ended.number+1 || t-n*c.slot >= c.slot/2) {
-		p.commit(c, first)
+	if p.ended.weight > 0 && (n != p.ended.number+1 || local-n*e.slot >= e.slot/2) {
+		p.commit(e)
 	}
 }
 
 // commit learns the slot that has ended.
-func (p *profile) commit(c calendar, first int64) {
+func (p *profile) commit(e *era) {
 	if p.ended.weight == 0 {
 		return
 	}
-	i := c.index(p.ended.number)
-	p.undoNumber, p.undoKnown, p.undoValue, p.canUndo = p.ended.number, p.has(i), p.at[i], true
-	mean := p.ended.sum / p.ended.weight
-	p.repeats.learn(c, mean, float64(p.at[i]), p.has(i))
-	if p.has(i) {
-		days := (p.ended.number - c.number(first)) / int64(c.slots)
-		mean = float64(p.at[i]) + max(c.alpha, 1/float64(1+max(0, days)))*(mean-float64(p.at[i]))
-	}
-	p.at[i] = float32(mean)
-	p.known[i/32] |= 1 << (i % 32)
+	number := p.ended.number
+	i, day := e.split(number)
+	p.turn(e, day)
+	p.slots.save(i)
+	p.undoNumber = number
+	mean := clip(p.ended.sum/p.ended.weight, maxMagnitude)
 	p.ended.weight = 0
+	if !p.slots.has(i) {
+		p.repeats.learn(e.slot, mean, mean, false)
+		p.slots.learn(i, mean, 1)
+		return
+	}
+	weekend := e.isWeekend(day)
+	p.repeats.learn(e.slot, mean, p.at(e, i, day, weekend), true)
+	was, h := p.slots.at(i), p.departure(e, day, weekend)
+	contrast := p.slots.contrast(i)
+	// What a weekend teaches of itself is no evidence before another one came.
+	counts := weekend && day*dayMs-e.first > 6*dayMs
+	p.weekly.learn(e.slot, mean-was, h*contrast, counts)
+	p.slots.learn(i, mean, e.gain((number+1)*e.slot-1))
+	if h != 0 {
+		// Recursive least squares of one regressor, h.
+		p.slots.learnContrast(i, contrast+h*(mean-was-h*contrast)/(float64(p.seen)+h*h), 1)
+	}
+}
+
+// turn begins another day of learning.
+func (p *profile) turn(e *era, day int64) {
+	if day == int64(p.day) {
+		return
+	}
+	h := p.departure(e, int64(p.day), e.isWeekend(int64(p.day)))
+	p.seen = float32(min(float64(p.seen)+h*h, 1/e.alpha))
+	p.part = float32(p.partAfter(e))
+	p.day = int32(day)
+	p.slots.fit(e.calendar.slots)
 }
 
 // add gives a value, relative to the origin, to the running slot.
@@ -193,52 +212,32 @@ func (p *profile) add(x, dt float64) {
 	p.running.weight += dt
 }
 
-// forget drops the slots that hold samples at or after since, as far as they
-// were learnt last.
-func (p *profile) forget(c calendar, since int64) {
+// forget drops the slots that hold samples at or after a local time, as far as
+// they were learnt last.
+func (p *profile) forget(c *calendar, since int64) {
 	p.running.sum, p.running.weight = 0, 0
 	if (p.ended.number+1)*c.slot > since {
 		p.ended.weight = 0
 	}
-	if !p.canUndo || (p.undoNumber+1)*c.slot <= since {
-		return
+	if p.slots.canUndo && (p.undoNumber+1)*c.slot > since {
+		p.slots.undo(c.index(p.undoNumber))
 	}
-	i := c.index(p.undoNumber)
-	p.at[i] = p.undoValue
-	if !p.undoKnown {
-		p.known[i/32] &^= 1 << (i % 32)
-	}
-	p.canUndo = false
 }
 
-func (p *profile) check(c calendar) error {
+func (p *profile) check() error {
 	for _, m := range [...]slotMean{p.running, p.ended} {
 		if m.number > maxTime || m.number < -maxTime || m.weight < 0 || m.weight > 1e12 || math.Abs(m.sum) > 1e60 {
 			return errors.New("its slots are out of range")
 		}
 	}
-	if p.undoNumber > maxTime || p.undoNumber < -maxTime {
+	if p.undoNumber > maxTime || p.undoNumber < -maxTime || !p.repeats.valid() || !p.weekly.valid() ||
+		!(p.part >= 0 && p.part <= 1) || !(p.seen >= 0 && p.seen <= 1e6) {
 		return errors.New("its profile is out of range")
 	}
-	r := &p.repeats
-	for _, v := range [...]float32{r.values, r.profile, p.undoValue} {
-		if math.Abs(float64(v)) > maxMagnitude {
-			return errors.New("its profile is out of range")
-		}
-	}
-	if !(r.square >= 0 && r.square <= 1e80) || math.Abs(r.along) > 1e80 {
-		return errors.New("its profile is out of range")
-	}
-	for _, v := range p.at {
-		if math.Abs(float64(v)) > maxMagnitude {
-			return errors.New("its profile is out of range")
-		}
-	}
-	return nil
+	return p.slots.check()
 }
 
 // valid bounds what a decoded line can make of a sample's time.
 func (g *segment) valid() bool {
-	return g.from >= -maxTime && g.from <= maxTime && g.until <= maxTime &&
-		math.Abs(g.value) <= maxMagnitude && math.Abs(g.slope) <= maxMagnitude
+	return g.until <= maxTime && math.Abs(g.value) <= 2*maxMagnitude && math.Abs(g.slope) <= maxMagnitude
 }

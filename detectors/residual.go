@@ -22,7 +22,7 @@ const (
 )
 
 // residualState is the state of one series under a residualModel. What every
-// sample needs comes first, to lie together.
+// sample needs comes first, to lie together in six lines of the cache.
 type residualState struct {
 	clock     clock
 	line      segment // of the profile, now
@@ -30,20 +30,14 @@ type residualState struct {
 	low, high float64 // least and largest value
 	share     float64 // of the profile that predicts
 	now       learnt
-	newest    level   // of the last minutes, learnt even while held
-	goal      float64 // the terms, until termsEnd
-	sure, one float64
+	newest    level // of the last minutes, learnt even while held
+	terms     terms // until termsEnd
 	termsEnd  int64 // ms
 	residuals uint32
-	run       uint32 // samples of the departure that the first change opened
-	constant  uint32 // equal samples before it
-	calm      uint8  // samples since the last that departed, of a constant series
-	sign      int8   // the side: -1, 0, 1
-	varied    bool   // it was not constant
+	varied    bool // it was not constant
 	held      bool
 	isSaved   bool
 	profiled  bool // the profile has been known for a sample
-	short     bool // of the terms
 	departure departure
 	profile   profile
 
@@ -52,7 +46,11 @@ type residualState struct {
 	waiting   int64   // ms; since when a change is not believed
 	size      float32 // the largest residual since then
 	reach     float32 // the largest judged value since then
-	evidence  float64 // log10 of how unlikely the run is
+	run       uint32  // samples of the departure that the first change opened
+	constant  uint32  // equal samples before it
+	evidence  float32 // log10 of how unlikely the run is
+	calm      uint8   // samples since the last that departed, of a constant series
+	sign      int8    // the side: -1, 0, 1
 	saved     kept    // as it was at savedTime, before a departure
 	savedTime int64   // ms
 }
@@ -67,22 +65,26 @@ type learnt struct {
 // kept is what of it a hold restores.
 type kept struct {
 	level              anchored
-	clipped, raw, fast float64 // of the scale
-	weight             float64
-	tail, count        float64 // of the episodes
-	rarely             float64 // their level
+	clipped, raw, fast float32 // of the scale
+	weight             float32
+	tail, count        float32 // of the episodes
+	rarely             float32 // their level
 }
 
 func (l *learnt) keep() kept {
 	e, c := &l.episodes, &l.scale
-	return kept{l.level, c.clipped, c.raw, c.fast, c.weight, e.tail, e.count, e.level}
+	return kept{
+		level:   l.level,
+		clipped: float32(c.clipped), raw: float32(c.raw), fast: float32(c.fast), weight: float32(c.weight),
+		tail: float32(e.tail), count: float32(e.count), rarely: float32(e.level),
+	}
 }
 
 func (k *kept) restore(l *learnt) {
 	e, c := &l.episodes, &l.scale
 	l.level = k.level
-	c.clipped, c.raw, c.fast, c.weight = k.clipped, k.raw, k.fast, k.weight
-	e.tail, e.count, e.level, e.peak = k.tail, k.count, k.rarely, 0
+	c.clipped, c.raw, c.fast, c.weight = float64(k.clipped), float64(k.raw), float64(k.fast), float64(k.weight)
+	e.tail, e.count, e.level, e.peak = float64(k.tail), float64(k.count), float64(k.rarely), 0
 	e.estimate()
 }
 
@@ -128,20 +130,28 @@ type sample struct {
 }
 
 func (m *residualModel) Observe(s *residualState, t int64, v float64) (out Verdict) {
-	origin, ok := m.transform.origin(v, s.origin, s.clock.samples == 0)
-	if !ok {
-		return s.unjudged(v)
+	m.observe(s, t, v, &out)
+	return out
+}
+
+// observe implements fastModel.
+func (m *residualModel) observe(s *residualState, t int64, v float64, out *Verdict) {
+	origin, ok := s.origin, true
+	if m.transform.log || s.clock.samples == 0 || !(math.Abs(v-origin) <= maxMagnitude) {
+		origin, ok = m.transform.origin(v, s.origin, s.clock.samples == 0)
 	}
 	var x sample
-	if !s.clock.take(&x.tick, t, m.step) {
-		return s.unjudged(v)
+	if !ok || !s.clock.take(&x.tick, t, m.step) {
+		*out = s.unjudged(v)
+		return
 	}
 	if x.dt != m.gainsFor {
 		m.gains(x.dt)
 	}
 	if x.first {
 		m.begin(s, t, origin)
-		return s.unjudged(v)
+		*out = s.unjudged(v)
+		return
 	}
 	if s.clock.samples == 2 {
 		s.now.episodes.spacing = m.lnDistance
@@ -154,18 +164,17 @@ func (m *residualModel) Observe(s *residualState, t int64, v float64) (out Verdi
 	}
 	m.predict(s, &x, v)
 	if !m.ready(s) || s.residuals < warmUp {
-		out = s.unjudged(v)
+		*out = s.unjudged(v)
 		out.Expected, out.Up = m.transform.back(s.origin+x.expected), x.judged > 0
 		if s.residuals >= warmUp {
 			out.Doubts |= DoubtAfterGap
 		}
 	} else {
-		m.judge(s, &x, &out)
+		m.judge(s, &x, out)
 	}
 	if !s.held {
 		m.learn(s, &x)
 	}
-	return out
 }
 
 // predict fills what the sample is judged by.
@@ -212,46 +221,16 @@ func (m *residualModel) predict(s *residualState, x *sample, v float64) {
 // begin takes the first sample.
 func (m *residualModel) begin(s *residualState, t int64, origin float64) {
 	s.origin = origin
-	s.profile.running.number = m.calendar.number(t)
+	s.profile.begin(&m.calendar, m.calendar.moment(t).local)
 	s.line.until, s.termsEnd = t, t
 	s.now.level = anchored{weight: m.aLevel}
 	s.newest = level{weight: m.aNewest}
 	s.now.episodes = newEpisodes(m.lnDistance)
 }
 
-// rounding is the size of residuals that the arithmetic alone may leave: the
-// profile has 24 bits, the values 53.
+// rounding is the size of residuals that the arithmetic alone may leave.
 func rounding(expected, origin float64) float64 {
 	return 2e-7*math.Abs(expected) + 1e-12*math.Abs(origin)
-}
-
-// turn takes the next line of the profile, before the sample at its begin is
-// seen, and weighs the profile anew.
-func (m *residualModel) turn(s *residualState, k tick) {
-	if !s.held {
-		s.profile.enter(m.calendar, k.t, s.clock.first)
-	}
-	was := s.line.known
-	s.line = s.profile.segment(m.calendar, k.t)
-	if s.line.known && !was { // the known part of the day begins here
-		s.now.level.course = s.line.at(k.t)
-		s.saved.level.course = s.now.level.course
-	}
-	if s.held {
-		return
-	}
-	if s.line.known && !s.profiled {
-		s.profiled = true
-		if m.smooth {
-			s.now.scale.fade(smoothFirstDayShare)
-		} else {
-			s.now.scale.fade(firstDayShare)
-		}
-	}
-	if k.t-s.clock.first >= trustAfter {
-		sigma := s.now.scale.sigma(m.fastShare)
-		s.share = s.profile.repeats.share(noEvidence * sigma * sigma)
-	}
 }
 
 // skip takes what a gap ends.
@@ -278,28 +257,24 @@ const termsShare = 1.0 / 64
 // judge says how rare the sample is and follows the departure.
 func (m *residualModel) judge(s *residualState, x *sample, out *Verdict) {
 	if x.t >= s.termsEnd {
-		now := m.scoring.terms(s.clock.span())
-		s.goal, s.sure, s.one, s.short = now.goal, now.sure, now.one, now.short
+		s.terms = m.scoring.terms(s.clock.span())
 		s.termsEnd = x.t + int64(float64(x.t-s.clock.first)*termsShare)
 	}
-	terms := terms{s.goal, s.sure, s.one, s.short}
 	e := &s.now.episodes
 	crowding := e.crowding(m.lnDistance)
-	alarm := e.reach(terms.one + crowding)
+	alarm := e.reach(s.terms.one + crowding)
 	low := lowThreshold(alarm)
-	out.Doubts = s.doubts(terms)
+	*out = Verdict{Doubts: s.doubts()}
 	if x.judged != 0 && !(x.sigma > 0) && m.believed(s, x) {
 		x.z = maxPeak
 	}
-	score := terms.score(e.weeks(x.z) - crowding)
+	score := s.terms.score(e.weeks(x.z) - crowding)
 	if x.z > low && (s.run > 0 || x.z == maxPeak) {
-		score = m.firstChange(s, x, terms, score)
+		score = m.firstChange(s, x, s.terms, score)
 	}
 	if m.smooth || s.departure.running || x.z > low {
 		m.follow(s, x, low, score)
 		out.Onset = s.departure.onset()
-	} else {
-		s.run = 0
 	}
 	if out.Onset != 0 || score >= 1 {
 		out.Kind = m.kind
@@ -313,8 +288,8 @@ func (m *residualModel) judge(s *residualState, x *sample, out *Verdict) {
 }
 
 // doubts are those of a judged sample.
-func (s *residualState) doubts(t terms) (d Doubt) {
-	if t.short {
+func (s *residualState) doubts() (d Doubt) {
+	if s.terms.short {
 		d |= DoubtShortHistory
 	}
 	if !s.varied {

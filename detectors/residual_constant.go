@@ -51,9 +51,9 @@ func (m *residualModel) firstChange(s *residualState, x *sample, t terms, score 
 		s.run++
 	}
 	n, k := float64(s.constant), float64(s.run)
-	s.evidence += math.Log10((n + k) / k)
+	s.evidence += float32(math.Log10((n + k) / k))
 	span := float64(s.changed-s.clock.first) / (1000 * weekSeconds)
-	first := t.score(math.Log10(max(span, 1e-9)) + s.evidence - math.Log10(n+1))
+	first := t.score(math.Log10(max(span, 1e-9)) + float64(s.evidence) - math.Log10(n+1))
 	if x.z == maxPeak {
 		return max(1, first) // the scale is zero: the score says nothing
 	}

@@ -13,7 +13,7 @@ func (m *residualModel) Hold(s *residualState, since int64) {
 	if s.isSaved && (s.departure.running || s.savedTime >= since) {
 		s.saved.restore(&s.now)
 	}
-	s.profile.forget(m.calendar, since)
+	s.profile.forget(&m.calendar, m.calendar.moment(since).local)
 	s.line.until = math.MinInt64
 }
 
@@ -38,7 +38,7 @@ func (m *residualModel) Release(s *residualState, accept bool) {
 
 // Check implements [Checker].
 func (m *residualModel) Check(s *residualState) error {
-	if err := s.profile.check(m.calendar); err != nil {
+	if err := s.profile.check(); err != nil {
 		return err
 	}
 	back := s.now

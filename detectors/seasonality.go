@@ -10,12 +10,12 @@ import (
 // Seasonality finds departures from a forecast that knows the course of the day.
 var Seasonality = Define("seasonality", `Departures from a Holt-Winters forecast of a strongly daily series.
 
-Level, damped trend and a season of one UTC day follow the series by the errors
+Level, damped trend and a season of one day follow the series by the errors
 of its one-step forecast, bounded at three scales. Its errors differ from those
 of spike.`,
 	func() *SeasonalityOptions {
 		return &SeasonalityOptions{
-			Slots: 96, Alpha: 0.1, Beta: 0.01, Gamma: 0.3, Phi: 0.9, Scale: day, Transform: TransformNone,
+			Slots: 96, Timezone: utc, Alpha: 0.1, Beta: 0.01, Gamma: 0.3, Phi: 0.9, Scale: day, Transform: TransformNone,
 		}
 	}, newSeasonality)
 
@@ -23,6 +23,8 @@ of spike.`,
 type SeasonalityOptions struct {
 	// Slots of the season, 24 to 96; fewer are used where a slot would have fewer than two samples.
 	Slots int `yaml:"slots"`
+	// Timezone is the IANA name of the zone whose day the season is, such as Europe/Berlin.
+	Timezone string `yaml:"timezone"`
 	// Alpha is the share of a forecast's error that the level takes over, above 0 to 1.
 	Alpha float64 `yaml:"alpha"`
 	// Beta is the share of the level's change that the trend takes over, 0 to 1.
@@ -50,7 +52,7 @@ func (o *SeasonalityOptions) Validate() error {
 		return fmt.Errorf("%s is %g; it must be %s and at most 1", name, v, least)
 	}
 	return errors.Join(
-		validSlots(o.Slots), share("alpha", o.Alpha, false), share("beta", o.Beta, true), share("gamma", o.Gamma, false),
+		validSlots(o.Slots), validTimezone(o.Timezone), share("alpha", o.Alpha, false), share("beta", o.Beta, true), share("gamma", o.Gamma, false),
 		share("phi", o.Phi, true), validTau("scale", o.Scale), validTransform(o.Transform),
 	)
 }
@@ -59,9 +61,13 @@ func (o *SeasonalityOptions) Validate() error {
 const seasonClip = 3
 
 func newSeasonality(o *SeasonalityOptions, c Conditions) (Model[seasonState], error) {
+	calendar, err := newCalendar(o.Slots, o.Gamma, c.Step).in(o.Timezone, nil)
+	if err != nil {
+		return nil, err
+	}
 	return &seasonModel{
 		innovationModel: newInnovationModel(o.Scale, o.Transform, seasonClip, c),
-		calendar:        newCalendar(o.Slots, o.Gamma, c.Step),
+		calendar:        calendar,
 		alpha:           o.Alpha, beta: o.Beta, gamma: o.Gamma, phi: o.Phi,
 	}, nil
 }
@@ -90,6 +96,7 @@ type seasonModel struct {
 
 // slots returns the two slots whose middles are around t, and the share of the second.
 func (m *seasonModel) slots(t int64) (i, j int, x float64) {
+	t = m.calendar.moment(t).local
 	n := m.calendar.number(t)
 	x = float64(t-n*m.calendar.slot)/float64(m.calendar.slot) - 0.5
 	i, j = m.calendar.index(n), m.calendar.index(n+1)
@@ -145,7 +152,7 @@ func (m *seasonModel) Observe(s *seasonState, t int64, v float64) Verdict {
 // begin gathers the means of the slots until the first day is over. The season
 // begins with them: by its own errors it would take months to find the day.
 func (m *seasonModel) begin(s *seasonState, k tick, v float64) {
-	n := m.calendar.number(k.t)
+	n := m.calendar.number(m.calendar.moment(k.t).local)
 	if n != s.running.number && s.running.weight > 0 {
 		i := m.calendar.index(s.running.number)
 		s.season[i] = float32(bounded(s.running.sum / s.running.weight))

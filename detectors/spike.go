@@ -15,7 +15,7 @@ change is forgotten as the level follows it, unless learning is withheld: use
 level_shift beside it.`,
 	func() *SpikeOptions {
 		return &SpikeOptions{
-			Slots: 96, ProfileAlpha: 0.2, Level: 15 * time.Minute, Scale: week, Transform: TransformNone,
+			Slots: 96, ProfileAlpha: 0.2, Timezone: utc, Weekend: usualWeekend(), Level: 15 * time.Minute, Scale: week, Transform: TransformNone,
 		}
 	}, newSpike)
 
@@ -25,6 +25,10 @@ type SpikeOptions struct {
 	Slots int `yaml:"slots"`
 	// ProfileAlpha is the share that each day has in the profile, above 0 to 1.
 	ProfileAlpha float64 `yaml:"profile_alpha"`
+	// Timezone is the IANA name of the zone whose days the profile has, such as Europe/Berlin.
+	Timezone string `yaml:"timezone"`
+	// Weekend names the days that may differ from the others, such as saturday; without any all days are alike.
+	Weekend []string `yaml:"weekend"`
 	// Level is the time constant of the level.
 	Level time.Duration `yaml:"level"`
 	// Scale is the time constant of the scale.
@@ -36,14 +40,18 @@ type SpikeOptions struct {
 // Validate implements [Options].
 func (o *SpikeOptions) Validate() error {
 	return errors.Join(
-		validSlots(o.Slots), validAlpha(o.ProfileAlpha),
+		validSlots(o.Slots), validAlpha(o.ProfileAlpha), validTimezone(o.Timezone), validWeekend(o.Weekend),
 		validTau("level", o.Level), validTau("scale", o.Scale), validTransform(o.Transform),
 	)
 }
 
 func newSpike(o *SpikeOptions, c Conditions) (Model[residualState], error) {
+	calendar, err := newCalendar(o.Slots, o.ProfileAlpha, c.Step).in(o.Timezone, o.Weekend)
+	if err != nil {
+		return nil, err
+	}
 	return &residualModel{
-		calendar:  newCalendar(o.Slots, o.ProfileAlpha, c.Step),
+		calendar:  calendar,
 		scoring:   newScoring(c.Budget),
 		transform: newTransform(o.Transform),
 		step:      c.Step.Seconds(),

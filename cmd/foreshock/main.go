@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"sort"
 	"syscall"
+	_ "time/tzdata" // zones of detectors, where the system has none
 
 	"github.com/spf13/pflag"
 
