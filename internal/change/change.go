@@ -24,6 +24,8 @@ type Change struct {
 	From    string           `json:"from,omitempty"`
 	To      string           `json:"to,omitempty"`
 	Title   string           `json:"title,omitempty"`
+	// Until is when announced maintenance ends; zero for what was done at once.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // DefaultKind is the kind of a change that says none.
@@ -60,6 +62,9 @@ func (c Change) complete() (Change, error) {
 			return c, fmt.Errorf("%s is not valid UTF-8", f.name)
 		}
 	}
+	if err := c.completeUntil(); err != nil {
+		return c, err
+	}
 	if c.Kind == "" {
 		c.Kind = DefaultKind
 	}
@@ -70,6 +75,38 @@ func (c Change) complete() (Change, error) {
 	return c, nil
 }
 
+// completeUntil checks the end of a change: only maintenance has one.
+func (c *Change) completeUntil() error {
+	if c.Until.IsZero() {
+		return nil
+	}
+	if c.Kind == "" {
+		c.Kind = Maintenance
+	}
+	switch {
+	case c.Kind != Maintenance:
+		return fmt.Errorf("until: a change of kind %q is done at once: only %s lasts until a time", c.Kind, Maintenance)
+	case !c.Until.After(c.Time):
+		return fmt.Errorf("until: the maintenance ends (%s) before it begins (%s)", c.Until.Format(time.RFC3339), c.Time.Format(time.RFC3339))
+	case c.Until.Sub(c.Time) > MaxAge:
+		return fmt.Errorf("until: the maintenance lasts longer than %d days", MaxAge/(24*time.Hour))
+	}
+	c.Until = c.Until.Round(0).UTC()
+	return nil
+}
+
+// Before is how long before a time the change was last at work: for
+// maintenance from its end on, and not at all while it lasts.
+func (c Change) Before(at time.Time) time.Duration {
+	switch {
+	case c.Until.IsZero() || at.Before(c.Time):
+		return at.Sub(c.Time)
+	case at.Before(c.Until):
+		return 0
+	}
+	return at.Sub(c.Until)
+}
+
 // hash is a name made of the change's content: 16 hexadecimal digits, the same
 // for the same content.
 func (c Change) hash() string {
@@ -77,6 +114,9 @@ func (c Change) hash() string {
 	for _, s := range []string{c.Time.UTC().Format(time.RFC3339Nano), string(c.Service), c.Kind, c.From, c.To, c.Title} {
 		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s))))
 		h.Write([]byte(s))
+	}
+	if !c.Until.IsZero() {
+		h.Write([]byte(c.Until.UTC().Format(time.RFC3339Nano)))
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

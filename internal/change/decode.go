@@ -21,7 +21,7 @@ const ahead = 5 * time.Minute
 
 const maxFields = 100
 
-var bodyFields = []string{"service", "kind", "from", "to", "title", "time", "id"}
+var bodyFields = []string{"service", "kind", "from", "to", "title", "time", "until", "id"}
 
 // Decode reads one change from a JSON object, the body of POST /api/v1/changes:
 //
@@ -30,7 +30,8 @@ var bodyFields = []string{"service", "kind", "from", "to", "title", "time", "id"
 // service is the service's own name, the last identity label; the other
 // identity labels are fields as well. Only service is needed: kind is deploy,
 // time is now and id a hash of the content where they are left out. All values
-// are strings. Unknown and repeated fields, a body above [MaxBody], and a time
+// are strings. Maintenance has until, its end, as well, and may be announced up to
+// 30 days ahead. Unknown and repeated fields, a body above [MaxBody], and a time
 // in the future or before what is kept are errors.
 func Decode(r io.Reader, id topology.Identity, now time.Time) (Change, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxBody+1))
@@ -67,11 +68,16 @@ func Decode(r io.Reader, id topology.Identity, now time.Time) (Change, error) {
 		if c.Time, err = parseTime(text); err != nil {
 			return Change{}, err
 		}
-		if c.Time.Sub(now) > ahead {
+		if early := c.Time.Sub(now); early > ahead && own["until"] == "" || early > MaxAge {
 			return Change{}, fmt.Errorf("time: %s lies in the future (it is %s): post a change when it happens", text, now.UTC().Format(time.RFC3339))
 		}
 		if now.Sub(c.Time) > MaxAge {
 			return Change{}, fmt.Errorf("time: %s is too old: changes are kept for %d days", text, MaxAge/(24*time.Hour))
+		}
+	}
+	if text, ok := own["until"]; ok {
+		if c.Until, err = time.Parse(time.RFC3339, text); err != nil {
+			return Change{}, fmt.Errorf("until: %q is no time as of RFC 3339: write one such as 2026-06-18T14:59:30Z", text)
 		}
 	}
 	return c.complete()

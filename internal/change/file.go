@@ -20,12 +20,13 @@ type entry struct {
 	From  string `yaml:"from"`
 	To    string `yaml:"to"`
 	Title string `yaml:"title"`
+	Until string `yaml:"until"`
 	// What version control knows of a change: allowed, and not used.
 	Commit string   `yaml:"commit"`
 	Files  []string `yaml:"files"`
 }
 
-var entryFields = []string{"id", "time", "kind", "from", "to", "title", "commit", "files"}
+var entryFields = []string{"id", "time", "kind", "from", "to", "title", "until", "commit", "files"}
 
 // ParseFile reads a file of changes:
 //
@@ -38,6 +39,7 @@ var entryFields = []string{"id", "time", "kind", "from", "to", "title", "commit"
 //	    from: 1.4.2
 //	    to: 1.5.0
 //	    title: new settlement query
+//	    until: 2026-06-18T16:00:00Z   # of maintenance only: its end
 //
 // It returns them sorted by time and id. A change whose service is there but
 // empty is one that is known to belong to no service, such as a commit that was
@@ -107,6 +109,12 @@ func read(path string, n *yaml.Node, id topology.Identity) (Change, bool, error)
 		return Change{}, false, yamlfile.At(path, where, "%v", err)
 	}
 	c := Change{ID: e.ID, Time: at, Service: id.OfMap(values), Kind: e.Kind, From: e.From, To: e.To, Title: e.Title}
+	if e.Until != "" {
+		if c.Until, err = time.Parse(time.RFC3339, e.Until); err != nil {
+			_, where := yamlfile.Lookup(rest, "until")
+			return Change{}, false, yamlfile.At(path, where, "until: %q is no time as of RFC 3339: write one such as 2026-06-18T14:59:30Z", e.Until)
+		}
+	}
 	if name == "" {
 		c.Service = "none" // only to check the rest
 	}

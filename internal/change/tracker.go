@@ -43,7 +43,7 @@ func NewTracker() *Tracker {
 
 // Add keeps a change. A change without kind is a deploy; one without id is
 // named by a hash of its content. A change whose id is known already changes
-// nothing. A change without time or service, and one that is older than all
+// nothing, but for the end of maintenance, which may be moved. A change without time or service, and one that is older than all
 // that is kept, is an error.
 func (t *Tracker) Add(c Change) error {
 	c, err := c.complete()
@@ -57,6 +57,10 @@ func (t *Tracker) Add(c Change) error {
 
 func (t *Tracker) add(c Change) error {
 	if t.ids[c.ID] {
+		i := slices.IndexFunc(t.changes, func(o Change) bool { return o.ID == c.ID })
+		if old := &t.changes[i]; !old.Until.IsZero() && !c.Until.IsZero() && c.Until.After(old.Time) {
+			old.Until = c.Until
+		}
 		return nil
 	}
 	if t.newest.Sub(c.Time) > MaxAge {
@@ -68,7 +72,9 @@ func (t *Tracker) add(c Change) error {
 	i, _ := slices.BinarySearchFunc(t.changes, c, compare)
 	t.changes = slices.Insert(t.changes, i, c)
 	t.ids[c.ID] = true
-	t.advance(c.Time)
+	if c.Until.IsZero() { // maintenance may lie in the future
+		t.advance(c.Time)
+	}
 	return nil
 }
 
@@ -95,7 +101,8 @@ func (t *Tracker) All() []Change {
 	return slices.Clone(t.changes)
 }
 
-// Since returns the changes at or after a time, sorted by time and id.
+// Since returns the changes at or after a time, and maintenance that lasts until
+// after it, sorted by time and id.
 func (t *Tracker) Since(at time.Time) []Change {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,7 +112,13 @@ func (t *Tracker) Since(at time.Time) []Change {
 		}
 		return 1
 	})
-	return slices.Clone(t.changes[i:])
+	var out []Change
+	for _, c := range t.changes[:i] {
+		if c.Until.After(at) {
+			out = append(out, c)
+		}
+	}
+	return append(out, t.changes[i:]...)
 }
 
 // Stats returns what was counted so far.
