@@ -36,11 +36,12 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 		excess: func(s topology.Service, signal Signal, unit string) float64 {
 			return c.tracks.excess(now, s, signal, unit, c.o.Hold)
 		}}
-	for _, ch := range c.changes {
-		if !ch.Time.Before(begin.Add(-c.o.ChangeWindow)) && !ch.Time.After(later(t.Opened, now)) {
+	for _, ch := range slices.Concat(c.changes, c.asChanges(ev)) {
+		if ch.Before(begin) <= c.o.ChangeWindow && !ch.Time.After(later(t.Opened, now)) {
 			k.changes = append(k.changes, ch)
 		}
 	}
+	slices.SortStableFunc(k.changes, func(a, b change.Change) int { return a.Time.Compare(b.Time) })
 	t.Causes = c.o.Rank(k)
 	k.calibrate(t.Causes)
 	t.Guess = k.guessed()
@@ -64,6 +65,8 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 	slices.SortFunc(t.Anomalies, func(a, b Anomaly) int { return compareAnomalies(&a, &b) })
 	t.NotPaged = k.notPaged(t)
 	t.Changes = k.attribute(t, begin)
+	t.Demand = k.demanded(t)
+	t.Rollback = c.rollback(t)
 	t.Blind = nil
 	for _, b := range in.Blind {
 		if b.Reason == "failed" {
@@ -134,13 +137,18 @@ func (c Case) notPaged(t *thread) []string {
 	return slices.Compact(out)
 }
 
-// ahead says how long before something a change came. Within a second, and
+// ahead says how long before the onset a change came. Within a second, and
 // after it by less than the times are known, it came at the same time.
-func ahead(d time.Duration) string {
-	if d < time.Second {
-		return "just when"
+func ahead(ch change.Change, onset time.Time) string {
+	switch d := ch.Before(onset); {
+	case !ch.Until.IsZero() && d <= 0 && onset.After(ch.Time):
+		return fmt.Sprintf("%s into it", round(onset.Sub(ch.Time)))
+	case !ch.Until.IsZero() && d >= time.Second:
+		return fmt.Sprintf("it ended %s before", round(d))
+	case d >= time.Second:
+		return round(d) + " before"
 	}
-	return round(d) + " before"
+	return "just when"
 }
 
 // outside reports whether the trouble of a service began with more requests
@@ -163,30 +171,7 @@ func (c Case) attribute(t *thread, begin time.Time) []Attribution {
 	}
 	for _, ch := range c.changes {
 		a := Attribution{Change: ch}
-		i := slices.IndexFunc(c.evidence, func(e *evidence) bool { return e.service == ch.Service })
-		switch {
-		case i < 0:
-			a.Reason = fmt.Sprintf("acquitted: %s itself did not move", name(ch.Service))
-		case ch.Time.After(c.evidence[i].onset.Add(c.slack)) || ch.Time.After(begin.Add(c.slack)) && ch.Service != cause:
-			a.Reason = fmt.Sprintf("acquitted: it came %s after the first departure", round(ch.Time.Sub(begin)))
-		case ch.Service == cause && c.outside(c.evidence[i]):
-			a.Reason = fmt.Sprintf("acquitted: what rose first at %s is the traffic from outside", name(ch.Service))
-		case (ch.Service == cause || cause == "") && c.evidence[i].onset.Sub(ch.Time) > c.ranWell(ch):
-			ran := round(c.evidence[i].onset.Sub(ch.Time))
-			if ch.Kind == "flag" || c.nearer(ch, c.evidence[i].onset) {
-				a.Reason = fmt.Sprintf("acquitted: %s ran well for %s after it", name(ch.Service), ran)
-				break
-			}
-			a.Reason = fmt.Sprintf("not excluded: %s ran well for %s after it, but nothing else of it was changed", name(ch.Service), ran)
-		case ch.Service == cause:
-			a.Suspect = true
-			a.Reason = fmt.Sprintf("%s %s departed", ahead(c.evidence[i].onset.Sub(ch.Time)), name(ch.Service))
-		case cause == "":
-			a.Suspect = true
-			a.Reason = fmt.Sprintf("%s %s departed; the cause is not known", ahead(c.evidence[i].onset.Sub(ch.Time)), name(ch.Service))
-		default:
-			a.Reason = fmt.Sprintf("acquitted: the trouble of %s is explained by %s", name(ch.Service), name(cause))
-		}
+		a.Suspect, a.Reason = c.verdict(ch, cause, begin)
 		out = append(out, a)
 	}
 	slices.SortStableFunc(out, func(a, b Attribution) int {
@@ -204,6 +189,68 @@ func (c Case) attribute(t *thread, begin time.Time) []Attribution {
 		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.ID, b.ID))
 	})
 	return out
+}
+
+// verdict says whether a change is suspected, and why; cause is empty where it is not known.
+func (c Case) verdict(ch change.Change, cause topology.Service, begin time.Time) (suspect bool, reason string) {
+	e := c.of(ch.Service)
+	its := name(ch.Service)
+	if e == nil {
+		if asked := c.asksLess(ch, cause); asked != "" {
+			return true, asked
+		}
+		return false, fmt.Sprintf("acquitted: %s itself did not move", its)
+	}
+	before := ch.Before(e.onset)
+	switch {
+	case ch.Time.After(e.onset.Add(c.slack)) || ch.Time.After(begin.Add(c.slack)) && ch.Service != cause:
+		return false, fmt.Sprintf("acquitted: it came %s after the first departure", round(ch.Time.Sub(begin)))
+	case ch.Service == cause && c.outside(e):
+		return false, fmt.Sprintf("acquitted: what rose first at %s is the traffic from outside", its)
+	case (ch.Service == cause || cause == "") && before > c.ranWell(ch):
+		if ch.Kind == "flag" || c.nearer(ch, e.onset) {
+			return false, fmt.Sprintf("acquitted: %s ran well for %s after it", its, round(before))
+		}
+		return false, fmt.Sprintf("not excluded: %s ran well for %s after it, but nothing else of it was changed", its, round(before))
+	case ch.Service == cause:
+		return true, fmt.Sprintf("%s %s departed", ahead(ch, e.onset), its)
+	case cause == "":
+		return true, fmt.Sprintf("%s %s departed; the cause is not known", ahead(ch, e.onset), its)
+	}
+	return false, fmt.Sprintf("acquitted: the trouble of %s is explained by %s", its, name(cause))
+}
+
+// of returns the evidence of a service, or nil.
+func (c Case) of(s topology.Service) *evidence {
+	if i := slices.IndexFunc(c.evidence, func(e *evidence) bool { return e.service == s }); i >= 0 {
+		return c.evidence[i]
+	}
+	return nil
+}
+
+// asksLess says why a change of a service that shows no trouble is suspected all
+// the same: just after it, the cause, which it calls, is asked for less, and
+// nothing else is wrong there. A broken button makes no error; "" if it is not so.
+func (c Case) asksLess(ch change.Change, cause topology.Service) string {
+	e := c.of(cause)
+	if e == nil || !ch.Until.IsZero() || !c.calls(ch.Service, cause) || e.find(lack) == nil || ownTrouble(e) ||
+		ch.Time.After(e.onset.Add(c.slack)) || ch.Before(e.onset) > c.ranWell(ch) {
+		return ""
+	}
+	return fmt.Sprintf("%s %s asks less of %s", ahead(ch, e.onset), name(ch.Service), name(cause))
+}
+
+func (c Case) calls(caller, callee topology.Service) bool {
+	return slices.ContainsFunc(c.graph.Callers(callee), func(e topology.Edge) bool { return e.Caller == caller })
+}
+
+// demanded reports whether the trouble begins with more requests from outside.
+func (c Case) demanded(t *thread) bool {
+	if !t.Known {
+		return false
+	}
+	e := c.of(t.Causes[0].Service)
+	return e != nil && c.outside(e) && c.telling(e) == e.find(demand)
 }
 
 // nearer reports whether the same service was changed again before its trouble.

@@ -58,7 +58,7 @@ func (c Case) hinted(of Candidate) bool {
 	}
 	e := c.evidence[i]
 	ch := c.changedBefore(e)
-	return ch != nil && e.onset.Sub(ch.Time) <= c.ranWell(*ch) && !c.outside(e)
+	return ch != nil && ch.Before(e.onset) <= c.ranWell(*ch) && !c.outside(e)
 }
 
 // alike reports whether two candidates are too near to tell which it is.

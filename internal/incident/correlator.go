@@ -36,6 +36,11 @@ type Options struct {
 	// ChangeWindow is how long before the first departure a change may lie to
 	// be looked at; 0 means 30 minutes.
 	ChangeWindow time.Duration
+	// Rollout is how long after a change that is rolled out its service may be
+	// less busy, or slower where no people wait, without anybody being told; 0 means 5 minutes.
+	Rollout time.Duration
+	// Command makes the command that undoes a change, "" where there is none.
+	Command func(change.Change) string
 	// MaxOpen bounds the incidents in memory, open and forming; 0 means 1,000.
 	MaxOpen int
 	// Rank orders the services of an incident; nil means [BlameFlow].
@@ -57,6 +62,9 @@ type Correlator struct {
 	open    []*thread        // forming and open, oldest first
 	changes []change.Change
 	refused int
+
+	changesOf   map[topology.Service][]change.Change // changes, by service
+	maintenance []Maintenance
 
 	// heard are alerts that went on when their incident was ended by hand or
 	// by age: they say nothing new until they stop.
@@ -104,6 +112,12 @@ func New(o Options) (*Correlator, error) {
 	}
 	if o.ChangeWindow == 0 {
 		o.ChangeWindow = 30 * time.Minute
+	}
+	if o.Rollout == 0 {
+		o.Rollout = 5 * time.Minute
+	}
+	if o.Command == nil {
+		o.Command = func(change.Change) string { return "" }
 	}
 	if o.MaxOpen == 0 {
 		o.MaxOpen = 1000
@@ -166,7 +180,7 @@ func (c *Correlator) Step(now time.Time, in Input) Output {
 	}
 	clear(c.open[len(kept):])
 	c.open = kept
-	out.Holds = append(out.Holds, c.holds()...)
+	out.Holds = append(out.Holds, c.holds(now)...)
 	return out
 }
 
@@ -177,6 +191,9 @@ func (c *Correlator) observe(now time.Time, in Input) {
 	clear(c.alerts)
 	still := map[string]bool{}
 	for _, a := range in.Alerts {
+		if a.informs() {
+			continue
+		}
 		k := a.Key()
 		if c.heard[k] {
 			still[k] = true
@@ -185,18 +202,34 @@ func (c *Correlator) observe(now time.Time, in Input) {
 		c.alerts[k] = a
 	}
 	c.heard = still
-	for _, ch := range in.Changes {
-		at := func(o change.Change) bool { return o.ID == ch.ID }
-		if !slices.ContainsFunc(c.changes, at) {
-			c.changes = append(c.changes, ch)
+	c.changed(now, in.Changes)
+	c.announced(now, in.Maintenance)
+}
+
+// changed takes in changes and keeps those of the last day.
+func (c *Correlator) changed(now time.Time, list []change.Change) {
+	known := make(map[string]int, len(c.changes))
+	for i, ch := range c.changes {
+		known[ch.ID] = i
+	}
+	for _, ch := range list {
+		if i, ok := known[ch.ID]; ok {
+			c.changes[i].Until = ch.Until // it may be moved
+			continue
 		}
+		known[ch.ID] = len(c.changes)
+		c.changes = append(c.changes, ch)
 	}
 	slices.SortFunc(c.changes, func(a, b change.Change) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
 	})
 	c.changes = slices.DeleteFunc(c.changes, func(ch change.Change) bool {
-		return now.Sub(ch.Time) > longest+c.o.ChangeWindow
+		return ch.Before(now) > longest+c.o.ChangeWindow
 	})
+	c.changesOf = map[topology.Service][]change.Change{}
+	for _, ch := range c.changes {
+		c.changesOf[ch.Service] = append(c.changesOf[ch.Service], ch)
+	}
 }
 
 // gather assigns running anomalies and firing alerts to incidents: services
@@ -308,7 +341,7 @@ func (c *Correlator) threadOf(now time.Time, group []topology.Service) *thread {
 	for _, t := range found[1:] {
 		first.absorb(t)
 		first.note(now, "joined by incident "+t.ID+": they turned out to be one")
-		t.end(now, "merged into "+first.ID)
+		t.end(now, whyMerged+first.ID)
 		t.merged = true
 		if len(t.Sent) == 0 {
 			c.open = slices.DeleteFunc(c.open, func(o *thread) bool { return o == t })

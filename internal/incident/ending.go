@@ -43,6 +43,7 @@ const (
 	WhyNewLevel = "new level"
 	WhyFalse    = "marked as false"
 	WhyClosed   = "closed by an operator"
+	whyMerged   = "merged into " // and the name of the other incident
 )
 
 // spend counts what an incident that ended asked for.
@@ -111,8 +112,9 @@ func (c *Correlator) drop(t *thread) {
 	}
 }
 
-// holds asks that no series of a service in a sent incident learns.
-func (c *Correlator) holds() []Hold {
+// holds asks that no series of a service in a sent incident learns, nor what
+// departs under maintenance.
+func (c *Correlator) holds(now time.Time) []Hold {
 	since := map[topology.Service]time.Time{}
 	for _, t := range c.open {
 		if t.State != Open {
@@ -124,10 +126,11 @@ func (c *Correlator) holds() []Hold {
 			}
 		}
 	}
-	if len(since) == 0 {
-		return nil
-	}
-	var out []Hold
+	out := c.maintenanceHolds(now)
+	out = slices.DeleteFunc(out, func(h Hold) bool {
+		_, sent := since[c.tracks.get(seriesKey{h.Rule, h.Series}).last.Service]
+		return sent
+	})
 	for _, s := range slices.Sorted(maps.Keys(since)) {
 		for _, tr := range c.tracks.byService[s] {
 			out = append(out, Hold{Rule: tr.key.rule, Series: tr.key.series, Since: since[s]})

@@ -212,9 +212,9 @@ func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
 	}
 	if ch := c.changedBefore(e); ch != nil {
 		if c.amplifies(e, index) || c.breaks(e, index) {
-			keep(keepsAmplifying * nearness(e.onset.Sub(ch.Time)))
+			keep(keepsAmplifying * nearness(ch.Before(e.onset)))
 		} else {
-			keep(keepsChanged * nearness(e.onset.Sub(ch.Time)))
+			keep(keepsChanged * nearness(ch.Before(e.onset)))
 		}
 	}
 	give(row, &left, toCallees*most, callees)

@@ -24,6 +24,7 @@ type scenario struct {
 	silent    []span
 	blind     []scenarioBlind
 	restarts  []time.Time
+	announced []Maintenance
 	run       span
 }
 
@@ -94,7 +95,7 @@ func parseScenario(t *testing.T, file, text string) *scenario {
 			}
 		}
 		if least := map[string]int{
-			"node": 1, "edge": 3, "change": 3, "anomaly": 6, "normal": 3, "alert": 3, "act": 2, "silent": 2, "blind": 2, "restart": 1, "run": 1,
+			"node": 1, "edge": 3, "change": 3, "anomaly": 6, "normal": 3, "alert": 3, "act": 2, "silent": 2, "maintenance": 2, "blind": 2, "restart": 1, "run": 1,
 		}[words[0]]; len(l.plain) < least {
 			l.bad("%s: too few words", words[0])
 		}
@@ -126,6 +127,8 @@ func parseScenario(t *testing.T, file, text string) *scenario {
 				a.service = l.service(2)
 			}
 			s.acts = append(s.acts, a)
+		case "maintenance":
+			s.maintenance(l)
 		case "silent":
 			q := l.between(l.plain[1])
 			q.service = l.service(0)
@@ -189,6 +192,23 @@ func (s *scenario) change(l storyLine) {
 	s.changes = append(s.changes, c)
 }
 
+// maintenance is declared for services joined by commas, or posted for one.
+func (s *scenario) maintenance(l storyLine) {
+	when := l.between(l.plain[1])
+	id := fmt.Sprintf("m%d", len(s.announced)+len(s.changes)+1)
+	if slices.Contains(l.plain, "posted") {
+		s.changes = append(s.changes, change.Change{
+			ID: id, Time: when.from, Until: when.to, Kind: change.Maintenance, Service: l.service(0), Title: l.settings["title"],
+		})
+		return
+	}
+	services := strings.Split(l.plain[0], ",")
+	s.announced = append(s.announced, Maintenance{
+		ID: id, Title: l.settings["title"], From: when.from, To: when.to,
+		Covers: func(s topology.Service) bool { return slices.Contains(services, string(s)) },
+	})
+}
+
 func (s *scenario) options(l storyLine) {
 	for k, v := range l.settings {
 		if k == "mode" {
@@ -202,6 +222,8 @@ func (s *scenario) options(l storyLine) {
 		switch k {
 		case "settle":
 			s.o.Settle = d
+		case "rollout":
+			s.o.Rollout = d
 		case "hold":
 			s.o.Hold = d
 		case "interval":

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/topology"
 )
 
@@ -29,6 +30,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios give into th
 //	alert   FrontendErrors frontend 10:02:00-10:18:00 severity=page
 //	act     10:10:00 close
 //	silent  payments 10:05:00-10:07:00
+//	maintenance database,cache 10:00:00-11:00:00 title=upgrade
 //	blind   Latency 10:05:00-10:07:00 many-to-many matching not allowed
 //	restart 10:06:00
 //	run     10:00:00-10:40:00
@@ -41,8 +43,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios give into th
 // readings of short history, "weak" readings that stay below their budget. A
 // rule has one series for a service (or for the calls from a to b, written a->b), unless series= tells several apart; a
 // series has no readings outside of lives=. An act is meant for the oldest
-// incident, or for the one that involves the service named after it. Hours
-// beyond 23 are those of the next days.
+// incident, or for the one that involves the service named after it.
+// Maintenance is declared, or "posted" for one service. Hours beyond 23 are
+// those of the next days.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -114,6 +117,12 @@ func (a scenarioAct) meant(open []*thread) string {
 
 // play steps through the story and writes down what is sent and what ends.
 func (s *scenario) play(t *testing.T) string {
+	s.o.Command = func(c change.Change) string {
+		if c.Kind != change.DefaultKind || c.From == "" {
+			return ""
+		}
+		return "deploy " + string(c.Service) + " " + c.From
+	}
 	c, err := New(s.o)
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +195,7 @@ func (i *Incident) subjectOf() string {
 func describeSent(b *strings.Builder, i *Incident, s Sent) {
 	fmt.Fprintf(b, "%s %s service=%s: %s\n", clockOf(s.Time), s.Severity, s.Labels["service"], i.Headline())
 	an := i.Annotations()
-	for _, k := range []string{"cause", "confidence", "effects", "changes", "harm", "not_paged", "blind"} {
+	for _, k := range []string{"cause", "confidence", "effects", "changes", "rollback", "harm", "not_paged", "blind"} {
 		for n, line := range strings.Split(an[k], "\n") {
 			if line == "" {
 				continue
@@ -254,6 +263,11 @@ func (s *scenario) input(now time.Time) Input {
 	for _, a := range s.alerts {
 		if a.holds(now) {
 			in.Alerts = append(in.Alerts, a.Alert)
+		}
+	}
+	for _, m := range s.announced {
+		if !now.Before(m.From) && now.Before(m.To) {
+			in.Maintenance = append(in.Maintenance, m)
 		}
 	}
 	for _, ch := range s.changes {

@@ -39,7 +39,7 @@ func (c *Correlator) second(now time.Time, t *thread, in Input) {
 	alerts := maps.Clone(c.alerts)
 	maps.DeleteFunc(alerts, func(_ string, a Alert) bool { return a.Since.Before(from) })
 	fresh := c.evidenceOf(t, func(a *Anomaly) bool { return a.End.IsZero() && a.Onset.After(from) }, alerts)
-	if asks := c.severity(fresh, in.Graph); asks.severity != Page {
+	if asks := c.severity(now, fresh, in.Graph); asks.severity != Page {
 		t.told.since = time.Time{}
 		return
 	}

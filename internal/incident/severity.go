@@ -32,10 +32,10 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 	}
 	// Only what lasts decides: a single bad sample must not outlive itself.
 	current := c.evidenceOf(t, func(a *Anomaly) bool { return a.End.IsZero() }, c.alerts)
-	asks := c.severity(current, in.Graph)
+	asks := c.severity(now, current, in.Graph)
 	t.Harm = asks.harm
 	t.wants = c.affordable(now, t, asks)
-	c.last(now, t)
+	c.last(now, t, t.wants != None || asks.excused)
 	if t.wants != Page {
 		t.sincePg = time.Time{}
 	} else if t.sincePg.IsZero() {
@@ -61,6 +61,7 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 	c.second(now, t, in)
 	c.rank(now, t, in)
 	switch {
+	case t.State == Forming && t.wants == Ticket && c.explained(now, t, in.Graph):
 	case t.State == Forming:
 		c.openThread(now, t, in)
 	case t.Severity == Ticket && t.wants == Page && now.Sub(t.sincePg) >= c.o.Settle && c.o.Mode != ModeTicket:
@@ -144,13 +145,14 @@ func compareAnomalies(a, b *Anomaly) int {
 		cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Series, b.Series))
 }
 
-// last keeps the time since when an incident has asked for something. Gaps
-// shorter than settle do not begin it anew: what comes and goes hurts as well.
-func (c *Correlator) last(now time.Time, t *thread) {
+// last keeps the time since when an incident has asked for something, or would
+// have but for what excuses it. Gaps shorter than settle do not begin it anew:
+// what comes and goes hurts as well.
+func (c *Correlator) last(now time.Time, t *thread, asks bool) {
 	switch {
-	case t.wants != None && (t.since.IsZero() || now.Sub(t.wanted) > c.o.Settle):
+	case asks && (t.since.IsZero() || now.Sub(t.wanted) > c.o.Settle):
 		t.since, t.wanted, t.times = now, now, 1
-	case t.wants != None:
+	case asks:
 		t.wanted = now
 		t.times++
 	case now.Sub(t.wanted) > c.o.Settle:
@@ -165,6 +167,7 @@ type claim struct {
 	score    float64 // sum over distinct signals of services, of the largest each
 	known    bool    // an alert of the team's own says so
 	lone     bool    // one signal of one service is all there is
+	excused  bool    // it would ask for something but for maintenance or a rollout
 }
 
 // affordable is what of a claim the budgets let through. What the team's own
@@ -189,27 +192,43 @@ func (c *Correlator) affordable(now time.Time, t *thread, asks claim) Severity {
 }
 
 // severity: harm asks for a page, corroboration for a ticket. Harm that only a
-// reading with a doubt shows needs a second signal or service beside it.
-func (c *Correlator) severity(ev []*evidence, g *topology.Graph) claim {
-	var harm []string
+// reading with a doubt shows needs a second signal or service beside it. What
+// maintenance or a rollout excuses is no harm, and corroborates harm only.
+func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) claim {
+	var harm, others []string // what people feel, and what else the team's alerts say
 	sure, known := false, false
-	signals := map[string]float64{} // best score by service and signal
+	// Best score by service and signal: of all, and of what nothing excuses.
+	signals, plain := map[string]float64{}, map[string]float64{}
 	allUnsure := true
 	for _, e := range ev {
-		for _, a := range e.alerts {
-			if a.harmful() {
-				harm = append(harm, fmt.Sprintf("alert %s fires on %s", a.Name, name(e.service)))
-				sure, known = true, true
-			}
-		}
 		node, _ := g.Node(e.service)
 		suffers := g.IsEntry(e.service) || node.Critical
+		for _, a := range e.alerts {
+			if !a.harmful() || c.maintained(now, e.service, a.Since) {
+				continue
+			}
+			text := fmt.Sprintf("alert %s fires on %s", a.Name, name(e.service))
+			if suffers {
+				harm = append(harm, text)
+			} else {
+				others = append(others, text)
+			}
+			sure, known = true, true
+		}
+		morning := busier(e)
 		for _, a := range e.anomalies {
+			if morning && a.Unsure && a.Signal != Errors {
+				continue
+			}
 			k := string(e.service) + "\x00" + string(a.Signal)
 			if a.Caller != "" {
 				k += "\x00calls" // several calls of one service lose time together
 			}
 			signals[k] = max(signals[k], a.Score)
+			if c.excused(now, a, suffers) {
+				continue
+			}
+			plain[k] = max(plain[k], a.Score)
 			allUnsure = allUnsure && a.Unsure
 			if suffers && (symptom(a) || staysAway(a)) {
 				harm = append(harm, fmt.Sprintf("%s: %s", name(e.service), a.describe()))
@@ -217,10 +236,12 @@ func (c *Correlator) severity(ev []*evidence, g *topology.Graph) claim {
 			}
 		}
 	}
-	sum := 0.0
-	for _, k := range slices.Sorted(maps.Keys(signals)) {
-		sum += signals[k]
+	harm = append(harm, others...)
+	all := total(signals)
+	if len(harm) == 0 {
+		signals = plain
 	}
+	sum := total(signals)
 	out := claim{harm: harm, score: sum, known: known, lone: len(signals) == 1}
 	switch {
 	case known, len(harm) > 0 && (sure && sum >= ticketScore || len(signals) > 1 && sum >= unsureTicketScore):
@@ -231,7 +252,17 @@ func (c *Correlator) severity(ev []*evidence, g *topology.Graph) claim {
 	case sum >= ticketScore && !allUnsure, sum >= unsureTicketScore && len(signals) > 1:
 		out.severity = Ticket
 	}
+	out.excused = out.severity == None && all >= ticketScore
 	return out
+}
+
+// total adds in a fixed order, so that the sum is always the same.
+func total(scores map[string]float64) float64 {
+	sum := 0.0
+	for _, k := range slices.Sorted(maps.Keys(scores)) {
+		sum += scores[k]
+	}
+	return sum
 }
 
 // staysAway: users do not reach the service any more. Its traffic is less than
@@ -248,6 +279,15 @@ func (a Alert) harmful() bool {
 		return false
 	}
 	return true
+}
+
+// informs reports whether the team says that the alert is no trouble at all.
+func (a Alert) informs() bool {
+	switch strings.ToLower(a.Severity) {
+	case "info", "none", "notice":
+		return true
+	}
+	return false
 }
 
 // openThread opens an incident: it gets its name, or the one under which

@@ -5,10 +5,10 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/topology"
 )
 
@@ -53,8 +53,11 @@ func (t *thread) subject() topology.Service {
 // just before, who suffers.
 func (i *Incident) Headline() string {
 	var b strings.Builder
+	if i.State == Resolved && strings.HasPrefix(i.Why, whyMerged) {
+		fmt.Fprintf(&b, "not over, but part of incident %s now: ", strings.TrimPrefix(i.Why, whyMerged))
+	}
 	if a := i.onlyTraffic(); a != nil && a.Up {
-		fmt.Fprintf(&b, "%s is asked %.1f times as much as usual", name(a.Service), a.ratio())
+		fmt.Fprintf(&b, "%s is asked %s times as much as usual", name(a.Service), times(a.ratio()))
 	} else if a != nil {
 		fmt.Fprintf(&b, "%s is asked for %.0f%% of the usual only", name(a.Service), 100/a.ratio())
 	} else if a := i.onlyBetween(); a != nil {
@@ -66,12 +69,7 @@ func (i *Incident) Headline() string {
 	} else {
 		b.WriteString("cause not known")
 	}
-	if s := i.Suspect(); s != nil {
-		fmt.Fprintf(&b, ", after %s", s.short())
-		if n := i.suspects() - 1; n > 0 && i.Known {
-			fmt.Fprintf(&b, " and %d more", n)
-		}
-	}
+	b.WriteString(i.changedText())
 	var suffer []string
 	for _, e := range i.Effects {
 		if e.Suffers {
@@ -89,8 +87,33 @@ func (i *Incident) Headline() string {
 	return b.String()
 }
 
-// onlyTraffic returns the change in requests that is all the trouble of the
-// cause; nil where there is more, or the cause is not known.
+// changedText names the change before the trouble; where the cause is not known
+// and several are suspected it names no single one.
+func (i *Incident) changedText() string {
+	var all []string
+	during := false
+	for k := range i.Changes {
+		if a := &i.Changes[k]; a.Suspect {
+			during = during || len(all) == 0 && a.Until.After(i.Onset)
+			all = append(all, a.short())
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return ""
+	case during:
+		return ", during " + all[0]
+	case !i.Known:
+		return ", after " + list(all, 3)
+	case len(all) > 1:
+		return fmt.Sprintf(", after %s and %d more", all[0], len(all)-1)
+	}
+	return ", after " + all[0]
+}
+
+// onlyTraffic returns the change in requests that the trouble of the cause
+// comes to, or begins with where they come from outside; nil where there is
+// more, or the cause is not known.
 func (i *Incident) onlyTraffic() *Anomaly {
 	if !i.Known {
 		return nil
@@ -100,8 +123,9 @@ func (i *Incident) onlyTraffic() *Anomaly {
 		a := &i.Anomalies[k]
 		switch {
 		case a.Service != i.Causes[0].Service:
-		case a.Signal != Traffic:
+		case a.Signal != Traffic && !i.Demand:
 			return nil
+		case a.Signal != Traffic || i.Demand && !a.Up:
 		case found == nil || a.Score > found.Score:
 			found = a
 		}
@@ -140,17 +164,6 @@ func (i *Incident) Suspect() *Attribution {
 		}
 	}
 	return nil
-}
-
-// suspects is the number of changes that are suspected.
-func (i *Incident) suspects() int {
-	n := 0
-	for k := range i.Changes {
-		if i.Changes[k].Suspect {
-			n++
-		}
-	}
-	return n
 }
 
 func (a *Attribution) short() string {
@@ -207,8 +220,16 @@ func (i *Incident) Annotations() map[string]string {
 		lines = append(lines, fmt.Sprintf("%s: %s", a.short(), a.Reason))
 	}
 	put("changes", strings.Join(lines, "\n"))
-	put("harm", strings.Join(i.Harm, "\n"))
-	put("not_paged", strings.Join(i.NotPaged, "\n"))
+	if r := i.Rollback; r != nil && r.Command != "" {
+		put("rollback", r.Text+": "+r.Command)
+	} else if r != nil {
+		put("rollback", r.Text)
+	}
+	put("harm", strings.Join(most(i.Harm, 8), "\n"))
+	put("not_paged", strings.Join(most(i.NotPaged, 12), "\n"))
+	if i.State == Resolved {
+		put("resolved", i.ending())
+	}
 	put("evidence", i.evidenceText())
 	if len(i.Blind) > 0 {
 		put("blind", "rules that could not be evaluated: "+strings.Join(i.Blind, "; "))
@@ -242,6 +263,20 @@ func (i *Incident) evidenceText() string {
 	return strings.Join(lines, "\n")
 }
 
+// ending says why the incident is over.
+func (i *Incident) ending() string {
+	at := i.Resolved.UTC().Format("15:04:05")
+	switch {
+	case i.Why == WhyQuiet:
+		return "over at " + at + ": nobody has suffered for long enough"
+	case i.Why == WhyNewLevel:
+		return "closed at " + at + ": the present level is taken as the new normal; the trouble itself may go on"
+	case strings.HasPrefix(i.Why, whyMerged):
+		return "not over: it goes on as incident " + strings.TrimPrefix(i.Why, whyMerged)
+	}
+	return "ended at " + at + ": " + i.Why
+}
+
 // describe says of an anomaly what was seen and what was expected.
 func (a *Anomaly) describe() string {
 	verb := "fell to"
@@ -252,30 +287,46 @@ func (a *Anomaly) describe() string {
 	if a.Caller != "" {
 		what += fmt.Sprintf(" of calls from %s to %s", name(a.Caller), name(a.Service))
 	}
-	return fmt.Sprintf("%s (%s) %s %s, expected %s", what, a.Rule, verb, amount(a.Value, a.Unit), amount(a.Expected, a.Unit))
+	return fmt.Sprintf("%s (%s) %s %s, expected %s", what, a.Rule, verb, a.amount(a.Value), a.amount(a.Expected))
 }
 
+// amount writes a value of the series; requests are counted per second.
+func (a *Anomaly) amount(v float64) string {
+	if a.Signal == Traffic && a.Unit == "" && !math.IsNaN(v) {
+		return trim(v) + "/s"
+	}
+	return amount(v, a.Unit)
+}
+
+// describe says what a service has, what users feel first: of each signal the
+// strongest departure, from what is expected to its worst.
 func (e *evidence) describe() string {
 	var parts []string
-	for _, a := range e.anomalies {
-		dir := "down"
-		if a.Up {
-			dir = "up"
+	for _, signal := range []Signal{Errors, Latency, Saturation, Traffic} {
+		best := map[string]*Anomaly{} // of the service itself, and of its calls to and from each other
+		for _, a := range e.anomalies {
+			of := ""
+			switch {
+			case a.Caller == "":
+			case a.Caller == e.service:
+				of = " of calls to " + name(a.Service)
+			default:
+				of = " of calls from " + name(a.Caller)
+			}
+			if a.Signal == signal && (best[of] == nil || a.Score > best[of].Score) {
+				best[of] = a
+			}
 		}
-		switch {
-		case a.Caller == "":
-			parts = append(parts, string(a.Signal)+" "+dir)
-		case a.Caller == e.service:
-			parts = append(parts, string(a.Signal)+" of calls to "+name(a.Service)+" "+dir)
-		default:
-			parts = append(parts, string(a.Signal)+" of calls from "+name(a.Caller)+" "+dir)
+		for _, of := range slices.Sorted(maps.Keys(best)) {
+			parts = append(parts, fmt.Sprintf("%s%s %s → %s", signal, of, best[of].amount(best[of].Expected), best[of].amount(best[of].Value)))
 		}
 	}
+	var alerts []string
 	for _, a := range e.alerts {
-		parts = append(parts, "alert "+a.Name)
+		alerts = append(alerts, "alert "+a.Name)
 	}
-	slices.Sort(parts)
-	return list(slices.Compact(parts), 6)
+	slices.Sort(alerts)
+	return list(append(parts, slices.Compact(alerts)...), 6)
 }
 
 // reason says in one sentence why blame stays with a service.
@@ -288,16 +339,9 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 	} else if len(e.alerts) > 0 {
 		fmt.Fprintf(&b, ": alert %s fires", e.alerts[0].Name)
 	}
-	fmt.Fprintf(&b, ", from %s", e.onset.UTC().Format("15:04:05"))
+	fmt.Fprintf(&b, ", since %s", e.onset.UTC().Format("15:04:05"))
 	if ch := c.changedBefore(e); ch != nil {
-		when := "just when"
-		if d := e.onset.Sub(ch.Time); d >= time.Second {
-			when = round(d) + " after"
-		}
-		fmt.Fprintf(&b, ", %s its %s", when, strings.TrimSuffix(ch.Kind+" "+ch.To, " "))
-		if when == "just when" {
-			b.WriteString(" came")
-		}
+		b.WriteString(after(*ch, e.onset))
 	}
 	callees, _ := c.callees(e, index)
 	more := e.find(demand)
@@ -317,9 +361,11 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 		b.WriteString("; no calls from it or to it are known")
 	case len(callees) == 0:
 		if dark := c.dark(e.service); len(dark) > 0 {
-			fmt.Fprintf(&b, "; of %s, which it calls, nothing is known", list(dark, 3))
-		} else {
+			fmt.Fprintf(&b, "; nothing is known of %s, which it calls", list(dark, 3))
+		} else if len(c.graph.Callees(e.service)) > 0 {
 			b.WriteString("; nothing that it calls is in trouble")
+		} else {
+			b.WriteString("; it calls nothing that is known")
 		}
 	default:
 		var names []string
@@ -328,9 +374,24 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 				names = append(names, name(c.evidence[j].service))
 			}
 		}
-		fmt.Fprintf(&b, "; it depends on %s", list(names, 3))
+		fmt.Fprintf(&b, "; %s, which it calls, has trouble as well", list(names, 3))
 	}
 	return b.String()
+}
+
+// after says how long after a change of the service its trouble began.
+func after(ch change.Change, onset time.Time) string {
+	its := "its " + strings.TrimSuffix(ch.Kind+" "+ch.To, " ")
+	d := ch.Before(onset)
+	switch {
+	case ch.Until.IsZero() && d >= time.Second:
+		return fmt.Sprintf(", %s after %s", round(d), its)
+	case ch.Until.IsZero():
+		return fmt.Sprintf(", just when %s came", its)
+	case d >= time.Second:
+		return fmt.Sprintf(", %s after the end of %s", round(d), its)
+	}
+	return ", during " + its
 }
 
 // dark are the callees of a service of which there is not one reading.
@@ -364,98 +425,4 @@ func (c Case) telling(e *evidence) *Anomaly {
 		return a
 	}
 	return e.find(func(*Anomaly) bool { return true })
-}
-
-// sparkline draws the values of a trail in at most 16 characters.
-func sparkline(trail []Point) string {
-	const bars, width = "▁▂▃▄▅▆▇█", 16
-	if len(trail) == 0 {
-		return ""
-	}
-	lo, hi := math.Inf(1), math.Inf(-1)
-	for _, p := range trail {
-		for _, v := range []float64{p.Value, p.Expected} {
-			if !math.IsNaN(v) {
-				lo, hi = math.Min(lo, v), math.Max(hi, v)
-			}
-		}
-	}
-	if !(hi > lo) {
-		return ""
-	}
-	runes := []rune(bars)
-	var b strings.Builder
-	n := min(width, len(trail))
-	for i := range n {
-		v := trail[i*len(trail)/n].Value
-		if math.IsNaN(v) {
-			b.WriteByte(' ')
-			continue
-		}
-		b.WriteRune(runes[int((v-lo)/(hi-lo)*float64(len(runes)-1)+0.5)])
-	}
-	return b.String()
-}
-
-// amount writes a value in its unit for a person.
-func amount(v float64, unit string) string {
-	if math.IsNaN(v) {
-		return "unknown"
-	}
-	switch unit {
-	case "seconds":
-		if math.Abs(v) < 1 {
-			return trim(v*1000) + " ms"
-		}
-		return trim(v) + " s"
-	case "ratio":
-		return trim(v*100) + "%"
-	case "":
-		return trim(v)
-	}
-	return trim(v) + " " + unit
-}
-
-// trim writes a number with three significant digits.
-func trim(v float64) string {
-	if v != 0 && math.Abs(v) < 1e-4 {
-		return "0"
-	}
-	if math.Abs(v) >= 1000 {
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(v, 'g', 3, 64)
-}
-
-// name shows a service; evidence without identity has none.
-func name(s topology.Service) string {
-	if s == "" {
-		return "(no service)"
-	}
-	return string(s)
-}
-
-func list(items []string, most int) string {
-	if len(items) > most {
-		return strings.Join(items[:most], ", ") + fmt.Sprintf(" and %d more", len(items)-most)
-	}
-	return strings.Join(items, ", ")
-}
-
-func round(d time.Duration) string {
-	if d < 0 {
-		d = -d
-	}
-	return d.Round(time.Second).String()
-}
-
-func clip(s string) string {
-	if len(s) <= maxText {
-		return s
-	}
-	cut := maxText
-	for cut > 0 && s[cut]&0xC0 == 0x80 {
-		cut--
-	}
-	return s[:cut] + " …"
 }

@@ -76,7 +76,9 @@ type Input struct {
 	Alerts   []Alert // all that fire now
 	Changes  []change.Change
 	Acts     []Act
-	Graph    *topology.Graph
+	// Maintenance is what was announced and lasts now, or did of late.
+	Maintenance []Maintenance
+	Graph       *topology.Graph
 	// Foreign are the incidents that other replicas keep open; only needed
 	// when [Correlator.Opening] says so.
 	Foreign []Foreign
@@ -141,6 +143,10 @@ type Incident struct {
 	Harm    []string      `json:"harm"`    // who suffers, one sentence each
 	// Anomalies are the involved series, in order of onset.
 	Anomalies []Anomaly `json:"anomalies"`
+	// Rollback is what to go back to; nil where the evidence points at no change.
+	Rollback *Rollback `json:"rollback,omitempty"`
+	// Demand: the trouble begins with more requests from outside than usual.
+	Demand bool `json:"demand,omitempty"`
 	// NotPaged are the team's own alerts that are only effects.
 	NotPaged []string `json:"not_paged"`
 
@@ -176,6 +182,13 @@ type Attribution struct {
 	change.Change
 	Suspect bool   `json:"suspect"`
 	Reason  string `json:"reason"`
+}
+
+// Rollback says how to undo the change that is suspected.
+type Rollback struct {
+	Change  change.Change `json:"change"`
+	Text    string        `json:"text"`              // what to do, in a few words
+	Command string        `json:"command,omitempty"` // the user's template for this change; for people, nothing runs it
 }
 
 // Anomaly is one series out of its normal.

@@ -1,0 +1,116 @@
+package incident
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/foreshock/foreshock/internal/change"
+	"github.com/foreshock/foreshock/internal/topology"
+)
+
+// Maintenance is announced work on services, from From until To. Posted
+// maintenance comes as a change instead, see [change.Change].
+type Maintenance struct {
+	ID, Title string
+	From, To  time.Time
+	Covers    func(topology.Service) bool
+}
+
+// announced keeps the maintenance of the last day.
+func (c *Correlator) announced(now time.Time, list []Maintenance) {
+	for _, m := range list {
+		if i := slices.IndexFunc(c.maintenance, func(o Maintenance) bool { return o.ID == m.ID }); i >= 0 {
+			c.maintenance[i] = m
+			continue
+		}
+		c.maintenance = append(c.maintenance, m)
+	}
+	slices.SortFunc(c.maintenance, func(a, b Maintenance) int {
+		return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.ID, b.ID))
+	})
+	c.maintenance = slices.DeleteFunc(c.maintenance, func(m Maintenance) bool { return now.Sub(m.To) > longest+c.o.ChangeWindow })
+}
+
+// asChanges are the announced maintenance of the services with evidence, as changes of each.
+func (c *Correlator) asChanges(ev []*evidence) []change.Change {
+	var out []change.Change
+	for _, m := range c.maintenance {
+		for _, e := range ev {
+			if m.Covers(e.service) {
+				out = append(out, change.Change{
+					ID: m.ID + "/" + string(e.service), Time: m.From, Until: m.To,
+					Service: e.service, Kind: change.Maintenance, Title: m.Title,
+				})
+			}
+		}
+	}
+	return out
+}
+
+// maintained reports whether maintenance of a service lasts now and explains
+// trouble that began at the onset: what was there before is not its doing.
+func (c *Correlator) maintained(now time.Time, s topology.Service, onset time.Time) bool {
+	during := func(from, to time.Time) bool {
+		return !now.Before(from) && now.Before(to) && !onset.Before(from.Add(-2*c.o.Interval))
+	}
+	return slices.ContainsFunc(c.maintenance, func(m Maintenance) bool { return during(m.From, m.To) && m.Covers(s) }) ||
+		slices.ContainsFunc(c.changesOf[s], func(ch change.Change) bool { return during(ch.Time, ch.Until) })
+}
+
+// rollingOut reports whether a rollout of the service runs now and explains
+// trouble that began at the onset. A flag acts at once, it is not rolled out.
+// The versions that run are asked for each minute, so pods may go a little
+// before a change is seen.
+func (c *Correlator) rollingOut(now time.Time, s topology.Service, onset time.Time) bool {
+	return slices.ContainsFunc(c.changesOf[s], func(ch change.Change) bool {
+		return ch.Until.IsZero() && ch.Kind != "flag" && !now.Before(ch.Time) &&
+			now.Sub(ch.Time) < c.o.Rollout && !onset.Before(ch.Time.Add(-time.Minute))
+	})
+}
+
+// excused reports whether announced maintenance, or a running rollout, explains
+// an anomaly. A rollout explains what replacing instances does to a service:
+// its traffic, its resources and, where no people wait, its latency. It never
+// explains errors.
+func (c *Correlator) excused(now time.Time, a *Anomaly, people bool) bool {
+	if c.maintained(now, a.Service, a.Onset) {
+		return true
+	}
+	return a.Signal != Errors && !(people && a.Signal == Latency) && c.rollingOut(now, a.Service, a.Onset)
+}
+
+// busier reports whether a service of short history is asked more than ever
+// before, and what else it shows is no more than that explains: the first
+// morning, where only a night is known.
+func busier(e *evidence) bool {
+	more := e.find(demand)
+	return more != nil && more.Unsure && !ownTrouble(e)
+}
+
+// explained reports whether the cause of an incident is one whose trouble is
+// excused: then what others have of it is no more news, as long as no user suffers.
+func (c *Correlator) explained(now time.Time, t *thread, g *topology.Graph) bool {
+	if !t.Known {
+		return false
+	}
+	cause := t.Causes[0].Service
+	node, _ := g.Node(cause)
+	// What is over as well: the others may take a little longer.
+	ev := c.evidenceOf(t, func(*Anomaly) bool { return true }, c.alerts)
+	i := slices.IndexFunc(ev, func(e *evidence) bool { return e.service == cause })
+	return i >= 0 && len(ev[i].anomalies) > 0 && !slices.ContainsFunc(ev[i].anomalies, func(a *Anomaly) bool {
+		return !c.excused(now, a, g.IsEntry(cause) || node.Critical)
+	})
+}
+
+// maintenanceHolds asks that what departs under maintenance is not learnt.
+func (c *Correlator) maintenanceHolds(now time.Time) []Hold {
+	var out []Hold
+	for _, t := range c.tracks.running() {
+		if onset := t.anomaly.Onset; now.Sub(onset) < longest && c.maintained(now, t.last.Service, onset) {
+			out = append(out, Hold{Rule: t.key.rule, Series: t.key.series, Since: onset})
+		}
+	}
+	return out
+}
