@@ -59,16 +59,19 @@ type changesBlock struct {
 		Versions     string `yaml:"versions"`
 		VersionLabel string `yaml:"version_label"`
 	} `yaml:"discover"`
+	Rollout  time.Duration `yaml:"rollout"`
+	Rollback string        `yaml:"rollback"`
 }
 
 type incidentsBlock struct {
-	Mode         string        `yaml:"mode"`
-	Interval     time.Duration `yaml:"interval"`
-	Settle       time.Duration `yaml:"settle"`
-	Hold         time.Duration `yaml:"hold"`
-	FalsePages   string        `yaml:"false_pages"`
-	FalseTickets string        `yaml:"false_tickets"`
-	IgnoreAlerts []string      `yaml:"ignore_alerts"`
+	Mode         string             `yaml:"mode"`
+	Interval     time.Duration      `yaml:"interval"`
+	Settle       time.Duration      `yaml:"settle"`
+	Hold         time.Duration      `yaml:"hold"`
+	FalsePages   string             `yaml:"false_pages"`
+	FalseTickets string             `yaml:"false_tickets"`
+	IgnoreAlerts []string           `yaml:"ignore_alerts"`
+	Maintenance  []maintenanceBlock `yaml:"maintenance"`
 }
 
 // theirs are Prometheus's top-level blocks that do what they do there.
@@ -101,7 +104,7 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := ours{Incidents: incidentsBlock{Mode: "page", Interval: 15 * time.Second, Settle: 45 * time.Second, Hold: 15 * time.Minute, FalsePages: "1 per 30d", FalseTickets: "1 per 1d"}}
+	own := ours{Incidents: incidentsBlock{Mode: "page", Interval: 15 * time.Second, Settle: 45 * time.Second, Hold: 15 * time.Minute, FalsePages: "1 per 30d", FalseTickets: "1 per 1d"}, Changes: changesBlock{Rollout: 5 * time.Minute}}
 	rest := data
 	if root != nil {
 		var mine *yaml.Node
@@ -238,6 +241,13 @@ func engineConfig(path string, data []byte, root *yaml.Node, own ours, prom *con
 	if err != nil {
 		fail(at(path, field(root, "incidents", "ignore_alerts"), err.Error()))
 	}
+	ec.Maintenance, err = windows(path, field(root, "incidents", "maintenance"), own.Incidents.Maintenance, ec.Identity)
+	fail(err)
+	if ec.Rollout = own.Changes.Rollout; ec.Rollout <= 0 {
+		fail(at(path, field(root, "changes", "rollout"), fmt.Sprintf("rollout is %s: it must be more than zero", ec.Rollout)))
+	}
+	ec.Rollback, err = rollbackCommand(path, data, field(root, "changes", "rollback"), own.Changes.Rollback, ec.Identity)
+	fail(err)
 	ec.Rules, err = loadRules(path, root, prom.RuleFiles)
 	fail(err)
 	for i, f := range own.Topology.Files {

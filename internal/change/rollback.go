@@ -62,12 +62,19 @@ type CommandError struct {
 func (e *CommandError) Error() string { return e.Msg }
 
 // templateError is how text/template says where an error is.
-var templateError = regexp.MustCompile(`^template: rollback:(\d+)(?::(\d+))?: (.*)$`)
+var (
+	templateError = regexp.MustCompile(`^template: rollback:(\d+)(?::(\d+))?: (.*)$`)
+	startedAt     = regexp.MustCompile(` started at rollback:(\d+)$`) // of what is found at its end
+	placeOfField  = regexp.MustCompile(`:(\d+):(\d+)$`)
+)
 
 func placed(text string, err error) error {
 	m := templateError.FindStringSubmatch(err.Error())
 	if m == nil {
 		return err
+	}
+	if s := startedAt.FindStringSubmatch(m[3]); s != nil {
+		m[1], m[3] = s[1], strings.TrimSuffix(m[3], s[0])
 	}
 	line, lineErr := strconv.Atoi(m[1])
 	if lineErr != nil {
@@ -96,10 +103,12 @@ func (c *Command) check(n parse.Node) error {
 		if bad == nil && !slices.Contains(known, f.Ident[0]) {
 			location, _ := c.t.ErrorContext(f)
 			e := &CommandError{Line: 1, Column: 1, Msg: fmt.Sprintf("unknown field .%s; known are .%s", f.Ident[0], strings.Join(known, ", ."))}
-			if m := regexp.MustCompile(`:(\d+):(\d+)$`).FindStringSubmatch(location); m != nil {
-				e.Line, _ = strconv.Atoi(m[1])
-				e.Column, _ = strconv.Atoi(m[2])
-				e.Column++
+			if m := placeOfField.FindStringSubmatch(location); m != nil {
+				line, lineErr := strconv.Atoi(m[1])
+				column, columnErr := strconv.Atoi(m[2])
+				if lineErr == nil && columnErr == nil {
+					e.Line, e.Column = line, column+1
+				}
 			}
 			bad = e
 		}

@@ -41,6 +41,9 @@ type Config struct {
 	Declared           topology.Declared
 	Edges              []topology.Discovery
 	Versions           []change.Discovery
+	Rollout            time.Duration   // how long a rollout excuses its service; 0: the default of incident
+	Rollback           *change.Command // undoes a change; nil: none is shown
+	Maintenance        []change.Window
 	Mode               incident.Mode
 	Interval           time.Duration // distance of two incident steps
 	Settle, Hold       time.Duration
@@ -124,7 +127,7 @@ func (e *Engine) incidentOptions(c Config) incident.Options {
 	return incident.Options{
 		Mode: c.Mode, Interval: c.Interval, Settle: c.Settle, Hold: c.Hold, Wait: e.o.Wait,
 		FalsePages: c.FalsePages, FalseTickets: c.FalseTickets,
-		Labels: c.Identity.Labels,
+		Labels: c.Identity.Labels, Rollout: c.Rollout, Command: c.Rollback.Expand,
 	}
 }
 

@@ -124,12 +124,29 @@ func (e *Engine) input(ctx context.Context, now time.Time) incident.Input {
 		// A change is looked at for a day; the correlator forgets older ones itself.
 		Changes: e.o.Changes.Since(now.Add(-24 * time.Hour)),
 		Graph:   e.topology.At(now),
+
+		Maintenance: e.maintenance(now),
 	}
 	e.readings(&in, e.inbox.take())
 	if e.o.Active != nil && e.correlator.Opening(now) {
 		in.Foreign = e.foreign(ctx)
 	}
 	return in
+}
+
+// maintenance returns the declared windows that now lies in.
+func (e *Engine) maintenance(now time.Time) []incident.Maintenance {
+	var out []incident.Maintenance
+	id := e.config.Identity
+	for _, w := range e.config.Maintenance {
+		if from, to, ok := w.At(now); ok {
+			out = append(out, incident.Maintenance{
+				ID: fmt.Sprintf("%s%v/%d", w.Title, w.Services, from.Unix()), Title: w.Title, From: from, To: to,
+				Covers: func(s topology.Service) bool { return w.Covers(id, s) },
+			})
+		}
+	}
+	return out
 }
 
 // readings puts what arrived since the last step into the input: each series'

@@ -196,10 +196,11 @@ func (c *Correlator) affordable(now time.Time, t *thread, asks claim) Severity {
 // maintenance or a rollout excuses is no harm, and corroborates harm only.
 func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) claim {
 	var harm, others []string // what people feel, and what else the team's alerts say
-	sure, known := false, false
+	sure, known, excused := false, false, false
 	// Best score by service and signal: of all, and of what nothing excuses.
 	signals, plain := map[string]float64{}, map[string]float64{}
 	allUnsure := true
+	morning := mornings(ev, g)
 	for _, e := range ev {
 		node, _ := g.Node(e.service)
 		suffers := g.IsEntry(e.service) || node.Critical
@@ -215,17 +216,17 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 			}
 			sure, known = true, true
 		}
-		morning := busier(e)
+		if morning[e.service] {
+			continue
+		}
 		for _, a := range e.anomalies {
-			if morning && a.Unsure && a.Signal != Errors {
-				continue
-			}
 			k := string(e.service) + "\x00" + string(a.Signal)
 			if a.Caller != "" {
 				k += "\x00calls" // several calls of one service lose time together
 			}
 			signals[k] = max(signals[k], a.Score)
 			if c.excused(now, a, suffers) {
+				excused = true
 				continue
 			}
 			plain[k] = max(plain[k], a.Score)
@@ -252,7 +253,7 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 	case sum >= ticketScore && !allUnsure, sum >= unsureTicketScore && len(signals) > 1:
 		out.severity = Ticket
 	}
-	out.excused = out.severity == None && all >= ticketScore
+	out.excused = excused && out.severity == None && all >= ticketScore
 	return out
 }
 

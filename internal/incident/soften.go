@@ -17,8 +17,14 @@ type Maintenance struct {
 	Covers    func(topology.Service) bool
 }
 
-// announced keeps the maintenance of the last day.
+// announced keeps the maintenance of the last day. What is not declared any more
+// has ended.
 func (c *Correlator) announced(now time.Time, list []Maintenance) {
+	for i := range c.maintenance {
+		if m := &c.maintenance[i]; m.To.After(now) && !slices.ContainsFunc(list, func(o Maintenance) bool { return o.ID == m.ID }) {
+			m.To = now
+		}
+	}
 	for _, m := range list {
 		if i := slices.IndexFunc(c.maintenance, func(o Maintenance) bool { return o.ID == m.ID }); i >= 0 {
 			c.maintenance[i] = m
@@ -80,12 +86,32 @@ func (c *Correlator) excused(now time.Time, a *Anomaly, people bool) bool {
 	return a.Signal != Errors && !(people && a.Signal == Latency) && c.rollingOut(now, a.Service, a.Onset)
 }
 
-// busier reports whether a service of short history is asked more than ever
-// before, and what else it shows is no more than that explains: the first
-// morning, where only a night is known.
+// mornings are the services of short history that have their first morning,
+// where only a night is known: they are asked at least twice as much as ever
+// before, by users or by callers that are asked comparably more, are busier by
+// no more than that, slower by less than one half, and do not fail.
+func mornings(ev []*evidence, g *topology.Graph) map[topology.Service]bool {
+	more := map[topology.Service]*Anomaly{}
+	for _, e := range ev {
+		if a := e.find(demand); a != nil && a.Unsure {
+			more[e.service] = a
+		}
+	}
+	out := map[topology.Service]bool{}
+	for _, e := range ev {
+		callers := g.Callers(e.service)
+		out[e.service] = busier(e) && (len(callers) == 0 || slices.ContainsFunc(callers, func(c topology.Edge) bool {
+			return explains(more[c.Caller], more[e.service])
+		}))
+	}
+	return out
+}
+
 func busier(e *evidence) bool {
 	more := e.find(demand)
-	return more != nil && more.Unsure && !ownTrouble(e)
+	return more != nil && more.Unsure && more.ratio() >= 2 && !slices.ContainsFunc(e.anomalies, func(a *Anomaly) bool {
+		return !a.Unsure || a.Signal == Errors || internal(a) && a.ratio() > more.ratio() || a.Signal == Latency && a.ratio() >= 1.5
+	})
 }
 
 // explained reports whether the cause of an incident is one whose trouble is

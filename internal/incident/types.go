@@ -76,7 +76,7 @@ type Input struct {
 	Alerts   []Alert // all that fire now
 	Changes  []change.Change
 	Acts     []Act
-	// Maintenance is what was announced and lasts now, or did of late.
+	// Maintenance is all that was declared and lasts now.
 	Maintenance []Maintenance
 	Graph       *topology.Graph
 	// Foreign are the incidents that other replicas keep open; only needed

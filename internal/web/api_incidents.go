@@ -30,6 +30,7 @@ type jsonIncident struct {
 	Causes    []jsonCandidate `json:"causes"`
 	Effects   []jsonEffect    `json:"effects"`
 	Changes   []jsonSuspect   `json:"changes"`
+	Rollback  *jsonRollback   `json:"rollback,omitempty"`
 	Harm      []string        `json:"harm"`
 	Anomalies []jsonAnomaly   `json:"anomalies"`
 	NotPaged  []string        `json:"not_paged"`
@@ -62,6 +63,14 @@ type jsonChange struct {
 	From    string    `json:"from,omitempty"`
 	To      string    `json:"to,omitempty"`
 	Title   string    `json:"title,omitempty"`
+	Until   time.Time `json:"until,omitzero"`
+}
+
+// jsonRollback is what undoes the change with the id.
+type jsonRollback struct {
+	Change  string `json:"change"`
+	Text    string `json:"text"`
+	Command string `json:"command,omitempty"`
 }
 
 type jsonSuspect struct {
@@ -194,6 +203,9 @@ func (s *server) jsonIncident(inc *incident.Incident, trails bool) jsonIncident 
 	for _, c := range inc.Changes {
 		j.Changes = append(j.Changes, jsonSuspect{jsonChange: s.jsonChange(c.Change), Suspect: c.Suspect, Reason: c.Reason})
 	}
+	if r := inc.Rollback; r != nil {
+		j.Rollback = &jsonRollback{Change: r.Change.ID, Text: r.Text, Command: r.Command}
+	}
 	for i := range inc.Anomalies {
 		j.Anomalies = append(j.Anomalies, s.jsonAnomaly(&inc.Anomalies[i], trails))
 	}
@@ -228,7 +240,7 @@ func (s *server) jsonAnomaly(a *incident.Anomaly, trail bool) jsonAnomaly {
 }
 
 func (s *server) jsonChange(c change.Change) jsonChange {
-	return jsonChange{ID: c.ID, Time: c.Time.UTC(), Service: s.ServiceName(c.Service), Kind: c.Kind, From: c.From, To: c.To, Title: c.Title}
+	return jsonChange{ID: c.ID, Time: c.Time.UTC(), Service: s.ServiceName(c.Service), Kind: c.Kind, From: c.From, To: c.To, Title: c.Title, Until: c.Until.UTC()}
 }
 
 // defaultPast is how far back the lists of changes reach unless told otherwise.

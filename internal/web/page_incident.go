@@ -8,8 +8,9 @@ import (
 	"sort"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
-	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/incident"
 	"github.com/foreshock/foreshock/internal/plot"
 	"github.com/foreshock/foreshock/internal/topology"
@@ -31,7 +32,7 @@ type incidentView struct {
 	Change            string // the suspected one
 	ChangeBefore      string
 	ChangeReason      string
-	Rollback          string
+	Rollback, Command string
 	Harm              []string
 	Suffer            string
 	Owner, Runbook    string
@@ -117,9 +118,9 @@ func (s *server) incidentView(inc *incident.Incident, now time.Time, mode Mode) 
 	}
 	if c := suspect(inc); c != nil {
 		v.Change, v.ChangeBefore, v.ChangeReason = s.describe(c.Change), before(inc, c.Change), plot.Clip(c.Reason, 500)
-		if v.Open {
-			v.Rollback = s.rollback(c.Change)
-		}
+	}
+	if r := inc.Rollback; r != nil && v.Open {
+		v.Rollback, v.Command = sentenceCase(plot.Clip(r.Text, 300)), plot.Clip(r.Command, 2000)
 	}
 	v.Hit = s.hitRows(inc, now)
 	v.Causes, v.Guess = s.causeRows(inc), inc.Guess
@@ -156,27 +157,6 @@ func (s *server) sufferers(inc *incident.Incident) string {
 		}
 	}
 	return enumerate(append(first, rest...), 5)
-}
-
-// rollback is what undoes a change, as an instruction.
-func (s *server) rollback(c change.Change) string {
-	service := s.name(c.Service)
-	switch kind := strings.ToLower(c.Kind); {
-	case strings.Contains(kind, "flag"):
-		name := c.Title
-		if name == "" {
-			name = "the flag"
-		}
-		if c.From != "" {
-			return "Set " + plot.Clip(name, 100) + " back to " + plot.Clip(c.From, 60)
-		}
-		return "Switch " + plot.Clip(name, 100) + " back"
-	case c.From != "" && service != "":
-		return "Roll " + service + " back to " + plot.Clip(c.From, 60)
-	case service != "":
-		return "Undo the " + strings.TrimSpace(plot.Clip(kind, 40)+" change") + " of " + service
-	}
-	return "Undo the change"
 }
 
 // hitRows lists services in the order in which they were hit.
@@ -330,6 +310,12 @@ func (s *server) anomalyText(a *incident.Anomaly) string {
 		text += ", score " + plot.Significant(a.Score)
 	}
 	return text
+}
+
+// sentenceCase begins a text with a capital letter.
+func sentenceCase(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 // percent shows a confidence.

@@ -167,7 +167,7 @@ func TestEmptyPageReassures(t *testing.T) {
 func TestIncidentPage(t *testing.T) {
 	page := ask(serve(t), "GET", "/incidents/20260314-021410-7c2f", "").Body.String()
 	contains(t, page, `http-equiv="refresh"`, `<h1 id="headline"><bdi>payments fails first`, "rose to 1.42 s", "deploy of payments, 1.4.2 → 1.5.0", "frontend, payments-db and checkout",
-		"Roll payments back to 1.4.2", "https://runbooks.example/payments", "Confidence in the cause 86", "team-pay",
+		"Roll payments back to 1.4.2", "kubectl -n shop rollout undo deployment/payments", "https://runbooks.example/payments", "Confidence in the cause 86", "team-pay",
 		"In the order in which they were hit", ">payments<", "cause", "&#43;0s", ">payments-db<", "&#43;12s", ">checkout<", "&#43;31s", ">frontend<", "&#43;47s",
 		"Series out of their normal", "theme=dark", "prefers-color-scheme: dark", "theme=light", "Causes", "86 %", "11 %", "Changes", "suspect", "acquitted", "inventory is healthy",
 		"not paged", "CheckoutLatencyHigh", "What was sent", "severity</bdi>=<bdi>page", "Log", "opened as page")

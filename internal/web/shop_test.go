@@ -78,6 +78,7 @@ func openIncident() *incident.Incident {
 			{Change: rollout, Suspect: true, Reason: "rolled out on the service that fails first, 40 s before its latency left the band"},
 			{Change: innocent, Reason: "inventory is healthy on all 4 of its series, and nothing that fails is called by it"},
 		},
+		Rollback: &incident.Rollback{Change: rollout, Text: "roll payments back to 1.4.2", Command: "kubectl -n shop rollout undo deployment/payments"},
 		Harm:     []string{"frontend: 18 % of requests fail (normally 0.1 %)", "alert CheckoutSLOBurn fires"},
 		NotPaged: []string{"CheckoutLatencyHigh on checkout, since 02:14:55", "DatabaseConnectionsHigh on payments-db, since 02:15:10", "FrontendErrors on frontend, since 02:15:20"},
 		Anomalies: []incident.Anomaly{
