@@ -91,6 +91,7 @@ type thread struct {
 	times    int                  // steps at which it did, since then
 	focus    time.Time            // what departed before is not what the page is about; zero: all is
 	hold     time.Duration
+	apart    time.Time // since when its parts are not connected
 	told     told
 	sincePg  time.Time // since when it has asked for a page
 }
@@ -159,6 +160,7 @@ func (c *Correlator) Step(now time.Time, in Input) Output {
 	}
 	c.observe(now, in)
 	c.gather(now, in.Graph)
+	c.split(now, in.Graph)
 	var out Output
 	kept := c.open[:0]
 	for _, t := range c.open {

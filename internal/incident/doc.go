@@ -17,5 +17,6 @@
 //  4. rank.go: blame flows from the services that suffer to the ones that explain it
 //     (explain.go); confidence.go says how sure the first of them is.
 //  5. change.go: changes before the onset are suspected or acquitted.
-//  6. text.go: the labels and the words of what is sent.
+//  6. soften.go: announced maintenance and rollouts excuse what they explain.
+//  7. text.go: the labels and the words of what is sent.
 package incident

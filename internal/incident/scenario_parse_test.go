@@ -25,6 +25,7 @@ type scenario struct {
 	blind     []scenarioBlind
 	restarts  []time.Time
 	announced []Maintenance
+	graphs    map[string]*topology.Graph // by the passing edges that are there
 	run       span
 }
 

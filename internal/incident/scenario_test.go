@@ -83,12 +83,20 @@ func (s *scenario) graphAt(now time.Time) *topology.Graph {
 		nodes = append(nodes, *n)
 	}
 	edges := slices.Clone(s.edges)
-	for _, e := range s.passing {
+	there := ""
+	for i, e := range s.passing {
 		if e.holds(now) {
 			edges = append(edges, e.Edge)
+			there += fmt.Sprint(i, " ")
 		}
 	}
-	return topology.NewGraph(nodes, edges)
+	if s.graphs[there] == nil {
+		if s.graphs == nil {
+			s.graphs = map[string]*topology.Graph{}
+		}
+		s.graphs[there] = topology.NewGraph(nodes, edges)
+	}
+	return s.graphs[there]
 }
 
 // restart exchanges the correlator for a fresh one that carries on what is open.

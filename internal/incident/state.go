@@ -47,6 +47,7 @@ func (c *Correlator) Restore(now time.Time, incidents []*Incident) {
 				Incident: *old, keys: map[seriesKey]bool{}, alerts: map[string]Alert{},
 				services: map[topology.Service]bool{}, peaks: map[Severity]float64{},
 			}
+			t.sincePg = now // since when it has asked for a page was not seen
 			c.open = append(c.open, t)
 		}
 		t.ID, t.State, t.Opened, t.Severity = old.ID, Open, old.Opened, old.Severity
@@ -56,7 +57,7 @@ func (c *Correlator) Restore(now time.Time, incidents []*Incident) {
 			t.Onset = old.Onset
 		}
 		t.Last, t.asked = later(t.Last, old.Last), now
-		t.since, t.sincePg = old.Opened, now
+		t.since = old.Opened
 		t.note(now, "carried on after a restart")
 		for _, s := range old.Services {
 			t.services[s] = true
