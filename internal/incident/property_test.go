@@ -30,7 +30,7 @@ func stories(t *testing.T) map[string]*scenario {
 			t.Fatal(err)
 		}
 		story, _, _ := strings.Cut(string(data), "\n----\n")
-		if s := parseScenario(t, f, story); s.run.to.Sub(s.run.from) <= 90*time.Minute && len(s.restarts) == 0 {
+		if s := parseScenario(t, f, story); s.run.to.Sub(s.run.from) <= time.Hour && len(s.restarts) == 0 {
 			out[strings.TrimSuffix(filepath.Base(f), ".txt")] = s
 		}
 	}
