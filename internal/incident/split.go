@@ -16,7 +16,7 @@ import (
 // nothing: its callers suffer, and it has no users itself.
 func (c *Correlator) split(now time.Time, g *topology.Graph) {
 	for _, t := range slices.Clone(c.open) {
-		if t.State != Open || t.Severity != Page {
+		if t.State != Open || t.Severity != Page || t.Guess { // of a guess nothing is known to be apart
 			continue
 		}
 		parts := c.parts(now, t, g)
