@@ -24,6 +24,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/foreshock/foreshock/alertmanager"
+	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/engine"
 	"github.com/foreshock/foreshock/internal/source"
 )
@@ -73,6 +74,7 @@ type server struct {
 	sender    *alertmanager.Sender
 	write     http.Handler // nil: remote write is not received
 	journal   *engine.Journal
+	posted    *change.Log
 	engine    *engine.Engine
 	snapshots snapshots
 
@@ -175,6 +177,9 @@ func (s *server) open(cfg *Config) (err error) {
 		}
 	}
 	if s.engine, err = engine.New(eo); err != nil {
+		return err
+	}
+	if s.posted, err = change.OpenLog(filepath.Join(o.StoragePath, "changes.log"), s.engine.Changes(), s.log); err != nil {
 		return err
 	}
 	return s.apply(cfg)
@@ -425,6 +430,9 @@ func (s *server) close() error {
 	}
 	if s.journal != nil {
 		errs = append(errs, s.journal.Close())
+	}
+	if s.posted != nil {
+		errs = append(errs, s.posted.Close())
 	}
 	if s.remote != nil {
 		errs = append(errs, s.remote.Close())

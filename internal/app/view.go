@@ -39,7 +39,7 @@ func (s *server) handler() (http.Handler, error) {
 	o.DecodeChange = func(r io.Reader) (change.Change, error) {
 		return change.Decode(r, s.engine.Identity(), time.Now())
 	}
-	o.AddChange = func(_ context.Context, c change.Change) error { return s.engine.Changes().Add(c) }
+	o.AddChange = func(_ context.Context, c change.Change) error { return s.posted.Add(c) }
 	o.Act = s.engine.Act
 	o.Catalog = s.remote
 	if s.remote == nil {
