@@ -14,17 +14,17 @@ import (
 // whose path is config. partial says why cases are missing; "" when none are.
 func NewReport(config string, replays []*Replayed, partial string, o GradeOptions) *Report {
 	r := &Report{Version: 1, Config: config, Partial: partial, Cases: []CaseReport{}, Days: []DayCount{}, Services: []Count{}, Rules: []RuleStats{}}
-	var labelled []*graded
+	var labelled []Labelled
 	for _, p := range replays {
-		if p.Truth != nil && p.Truth.Labelled {
-			labelled = append(labelled, grade(p.Truth, &p.CaseReport, o))
-		}
+		labelled = append(labelled, Labelled{p.Truth, &p.CaseReport})
+	}
+	r.Grades = Grade(labelled, o)
+	for _, p := range replays {
 		r.Cases = append(r.Cases, p.CaseReport)
 		if p.Partial != "" && r.Partial == "" {
 			r.Partial = fmt.Sprintf("case %s at %s: %s", p.Name, p.Until.Format("2006-01-02 15:04"), p.Partial)
 		}
 	}
-	r.Grades = gradeAll(labelled)
 	r.summarize()
 	r.count()
 	r.Rules = mergeRules(replays)

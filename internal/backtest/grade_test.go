@@ -311,3 +311,34 @@ func FuzzTruth(f *testing.F) {
 		}
 	})
 }
+
+// TestPagesOnly: tickets are left out, and what became a page counts from then.
+func TestPagesOnly(t *testing.T) {
+	start := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+	later := start.Add(3 * time.Minute)
+	truth := &Truth{Set: "s", Labelled: true, Interval: time.Minute, From: start, To: start.Add(time.Hour), Incidents: []Label{
+		{Name: "a", Start: start, End: start.Add(10 * time.Minute), Causes: []string{"db"}},
+		{Name: "b", Start: start.Add(40 * time.Minute), End: start.Add(50 * time.Minute), Causes: []string{"db"}},
+	}}
+	all := &CaseReport{Name: "s/1", From: start, To: truth.To, Until: truth.To, Sent: []Sent{
+		{Time: start.Add(time.Minute), Severity: "page", PagedAt: &later, Causes: []string{"db"}},
+		{Time: start.Add(41 * time.Minute), Severity: "ticket", Causes: []string{"db"}},
+	}}
+	pages := all.PagesOnly()
+	for name, c := range map[string]struct {
+		report  *CaseReport
+		hit     int
+		samples float64
+	}{"all": {all, 2, 1}, "pages": {pages, 1, 3}} {
+		got := Grade([]Labelled{{truth, c.report}, {nil, c.report}}, GradeOptions{}).Sets[0].All
+		if got.Hit != c.hit || *got.DelaySamples != c.samples {
+			t.Errorf("%s: %d sent after %v samples, want %d after %v", name, got.Hit, *got.DelaySamples, c.hit, c.samples)
+		}
+	}
+	if !all.Sent[0].Time.Equal(start.Add(time.Minute)) {
+		t.Error("the report itself was changed")
+	}
+	if Grade(nil, GradeOptions{}) != nil {
+		t.Error("grades of nothing")
+	}
+}

@@ -96,6 +96,38 @@ func (t *tally) result() Tally {
 	return out
 }
 
+// Labelled is what a case sent, with its labels.
+type Labelled struct {
+	Truth  *Truth
+	Report *CaseReport // what was sent gets its verdict
+}
+
+// Grade grades what cases sent against their labels; nil when no case has any.
+func Grade(cases []Labelled, o GradeOptions) *Grades {
+	var list []*graded
+	for _, c := range cases {
+		if c.Truth != nil && c.Truth.Labelled {
+			list = append(list, grade(c.Truth, c.Report, o))
+		}
+	}
+	return gradeAll(list)
+}
+
+// PagesOnly is a copy of the report that holds what became a page, at the time
+// when it did.
+func (c *CaseReport) PagesOnly() *CaseReport {
+	out := *c
+	out.Sent = nil
+	for _, s := range c.Sent {
+		if s.PagedAt != nil {
+			s.Time = *s.PagedAt
+			out.Sent = append(out.Sent, s)
+		}
+	}
+	slices.SortStableFunc(out.Sent, func(a, b Sent) int { return a.Time.Compare(b.Time) })
+	return &out
+}
+
 // gradeAll makes the grades of all cases that have labels; nil when none has.
 func gradeAll(cases []*graded) *Grades {
 	if len(cases) == 0 {
