@@ -5,7 +5,7 @@ GO       ?= go
 LINT      = $(GO) tool -modfile=tools/lint/go.mod
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-backtest evaluate-incidents evaluate-detectors budgets fuzz demo tools chromium clean
+.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds fuzz demo tools chromium clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/foreshock ./cmd/foreshock
@@ -55,11 +55,18 @@ bench:
 bench-backtest:
 	$(GO) test -run '^$$' -bench Backtest -benchtime 1x -benchmem -timeout 1h ./internal/backtest -args -full
 
-# Detection and cause over labelled incidents, per set and fault:
-#   make evaluate-incidents DATA=../shared/data
-evaluate-incidents: build
+# Detection and cause over labelled incidents, per set and fault, beside what is
+# published:
+#   make evaluate-incidents DATA=../shared/data [OUT=folder for what was sent] [ARGS=-starter]
+evaluate-incidents:
 	@[ -n "$(DATA)" ] || { echo "DATA is missing: the folder with incidents/"; exit 2; }
-	examples/cases/evaluate.sh bin/foreshock "$(DATA)" $(OUT)
+	$(GO) run ./internal/evaluateincidents -data "$(DATA)" $(if $(OUT),-out "$(OUT)") $(ARGS)
+
+# The same with spoilt input: clocks that differ, edges and services that are
+# missing, no request counts, no graph, detection a sample late. Takes minutes.
+evaluate-robustness:
+	@[ -n "$(DATA)" ] || { echo "DATA is missing: the folder with incidents/"; exit 2; }
+	$(GO) run ./internal/evaluateincidents -robustness -data "$(DATA)" $(if $(OUT),-out "$(OUT)") $(ARGS)
 
 # Thirty simulated days of 5,000 series in which nothing happens: how often is
 # somebody told all the same? Takes minutes.
