@@ -32,6 +32,14 @@ unit: tools
 stories: tools
 	$(GO) test -tags e2e -timeout 15m ./internal/app/
 
+# The same stories with ten seeds each, and whole days without a fault. Takes
+# minutes:
+#   make demo-seeds [SEEDS=10] [DAYS=3]
+SEEDS ?= 10
+DAYS  ?= 3
+demo-seeds:
+	SHOP_SEEDS=$(SEEDS) SHOP_DAYS=$(DAYS) $(GO) test -tags e2e -timeout 2h -run 'TestShop(Stories|QuietDay)' -v ./internal/app/
+
 # The demo in real time, with the real programs.
 live: tools
 	$(GO) test -tags e2e -timeout 15m ./internal/e2e/

@@ -81,6 +81,7 @@ func TestImportWalls(t *testing.T) {
 		"internal/incident": {"internal/topology", "internal/change"},
 		"internal/engine":   {"rules", "detectors", "alertmanager", "internal/source", "internal/topology", "internal/change", "internal/incident"},
 		"internal/plot":     {"internal/incident"},
+		"internal/starter":  {"internal/topology"},
 		"internal/web":      {"internal/topology", "internal/change", "internal/incident", "internal/plot"},
 		"internal/demo":     {},
 		"cmd/foreshock":     {"internal/app"},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/foreshock/foreshock/internal/topology"
@@ -14,7 +15,7 @@ import (
 // made is a series of a sample a minute: 100 of history around 10, then the window.
 func made(name string, window ...float64) *series {
 	rng := rand.New(rand.NewPCG(1, uint64(len(name))))
-	s := &series{labels: labels.FromStrings(labels.MetricName, name)}
+	s := &series{labels: labels.FromStrings(model.MetricNameLabel, name)}
 	for i := range 100 + len(window) {
 		v := 10 + rng.NormFloat64()
 		if i >= 100 {
@@ -72,7 +73,7 @@ func TestAlike(t *testing.T) {
 	q := asked(map[string][]*series{"web": {made("x_latency_seconds", 1), made("x_requests", 1)}})
 	q.target.Metric = "latency"
 	p := made("x_latency_seconds", 1)
-	p.labels = labels.FromStrings(labels.MetricName, "x_latency_seconds", "quantile", "0.5")
+	p.labels = labels.FromStrings(model.MetricNameLabel, "x_latency_seconds", "quantile", "0.5")
 	q.services["web"] = append(q.services["web"], p)
 	if got := q.alike().services["web"]; len(got) != 1 || got[0] != q.services["web"][0] {
 		t.Errorf("got %v, want the mean latency", got)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -117,7 +118,7 @@ func readRecording(files []string) (*recording, error) {
 
 // counter reports whether a series only rises, by its type.
 func (r *recording) counter(s *series) bool {
-	name := s.labels.Get(labels.MetricName)
+	name := s.labels.Get(model.MetricNameLabel)
 	base, total := strings.CutSuffix(name, "_total")
 	return total && r.types[base] != "gauge" && r.types[name] != "gauge"
 }

@@ -15,7 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -79,7 +79,7 @@ func (s *spoilt) decide(text string) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
-	name, owner := ls.Get(labels.MetricName), ls.Get(identity.Last())
+	name, owner := ls.Get(model.MetricNameLabel), ls.Get(identity.Last())
 	client, server := ls.Get("client"), ls.Get("server")
 	if client != "" && server != "" {
 		owner = client // who reports a call

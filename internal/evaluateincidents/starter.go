@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/foreshock/foreshock/internal/starter"
@@ -58,7 +59,7 @@ func (s *system) start(dir string) (string, error) {
 // describe adds the metrics of a recording to what is known.
 func (r *recording) describe(known map[string]*starter.Metric) {
 	for _, s := range r.series {
-		name := s.labels.Get(labels.MetricName)
+		name := s.labels.Get(model.MetricNameLabel)
 		m := known[name]
 		if m == nil {
 			typ := r.types[name]
@@ -71,7 +72,7 @@ func (r *recording) describe(known map[string]*starter.Metric) {
 			known[name] = m
 		}
 		s.labels.Range(func(l labels.Label) {
-			if v := m.Labels[l.Name]; l.Name != labels.MetricName && len(v) < maxValues && !slices.Contains(v, l.Value) {
+			if v := m.Labels[l.Name]; l.Name != model.MetricNameLabel && len(v) < maxValues && !slices.Contains(v, l.Value) {
 				m.Labels[l.Name] = append(v, l.Value)
 			}
 		})

@@ -150,7 +150,8 @@ func (w *writer) latency(f finding, d detection) detection {
 	d.expr = w.aggregate("max", f)
 	if calls, ok := w.calls(f); ok {
 		d.why += " A mean over one or two calls says little."
-		d.expr += fmt.Sprintf("\n            and %s * %g >= 3", w.aggregate("sum", calls), w.Interval.Seconds())
+		// A service whose calls are not counted is judged all the same.
+		d.expr += fmt.Sprintf("\n            unless %s * %g < 3", w.aggregate("sum", calls), w.Interval.Seconds())
 	}
 	return d
 }
