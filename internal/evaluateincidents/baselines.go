@@ -27,15 +27,16 @@ type method struct {
 	rank func(q *question) []string
 }
 
-// methods are those published that need metrics and a graph at most.
+// methods are short versions of published ideas that need metrics and a graph at
+// most, written from descriptions: they are no copies of the authors' programs.
 func methods() []method {
 	return []method{
 		{"graph traversal (of the anomalous the one without an anomalous callee)", traversal},
 		{"N-sigma (largest deviation from the mean)", func(q *question) []string { return q.largest(nSigma, 0) }},
-		{"BARO's RobustScorer (largest rise over the median, in IQR)", func(q *question) []string { return q.largest(baro, 0) }},
+		{"largest rise over the median, in IQR (after BARO)", func(q *question) []string { return q.largest(baro, 0) }},
 		{"two-sided MAD with a floor, median of the window", func(q *question) []string { return q.largest(robust, 0) }},
 		{"ranked correlation with the alerting service", correlation},
-		{"random walk on the anomalous graph (MicroRCA, MonitorRank)", walk},
+		{"random walk on the anomalous graph (after MicroRCA, MonitorRank)", walk},
 	}
 }
 
@@ -43,7 +44,8 @@ func methods() []method {
 const maxHistory = 1440
 
 // anomalous is the deviation, in standard deviations, from which the traversals
-// call a service anomalous.
+// call a service anomalous. It is the one at which the traversal reproduces the
+// reference figures of PetShop's development part.
 const anomalous = 5
 
 // score is the largest deviation over the series of a service; ok is false when

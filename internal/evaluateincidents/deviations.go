@@ -9,7 +9,7 @@ import (
 type deviation func(history, window []float64) float64
 
 // nSigma is the largest distance from the mean in standard deviations. A history
-// without spread and a window that leaves it give nothing, as in the paper's code.
+// without spread gives nothing.
 func nSigma(history, window []float64) float64 {
 	mean, n := 0.0, float64(len(history))
 	for _, x := range history {
