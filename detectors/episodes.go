@@ -18,10 +18,15 @@ const (
 	// maskedAbove: episodes rarer than once in 10^0.3 weeks teach the tail with maskedWeight only.
 	maskedAbove  = 0.3
 	maskedWeight = 0.3
-	// maskedMost: with as many in the time constant maskedMemory they are not rare but the habit of the series.
-	maskedMost   = 8.0
-	maskedMemory = 7 * 86400.0
-	maxMasked    = 1e6
+	// habitual: what came more often in the time constant habitMillis is the habit of the series.
+	habitual    = 4.0
+	habitMillis = 7 * dayMs
+	// habitFade is how often, in milliseconds, the counts of a habit fade.
+	habitFade = habitMillis / 64
+	// habitBins doublings of the peak, the first from firstBin standard deviations, are counted in habitUnits.
+	habitBins  = 10
+	firstBin   = 2.0
+	habitUnits = 512
 	// quietSeconds (and at least three samples) below the level end an episode.
 	quietSeconds = 3600.0
 	// forcedEnd is after how many quiet times an episode is cut.
@@ -40,6 +45,8 @@ const (
 //	log10(weeks between such episodes) = −log10(7) + log10(s/u)/h    above u
 //	                                   = −log10(7) − 3(1 − s/u)      below u
 //
+// and never rarer than episodes as large were of late, see habitWeeks.
+//
 // Levels and tails are per time, not per sample. When samples come closer than
 // those that u was learnt from, the expected number of exceedances is taken to
 // grow in proportion until u has followed.
@@ -47,50 +54,52 @@ type episodes struct {
 	level   float64 // u, in standard deviations
 	tail    float64 // Hill's estimate without its prior
 	count   float64 // episodes behind it, at most maxTailCount
-	hill    float64 // shape of the tail: the estimate drawn to its prior
 	spacing float64 // ln of the distance in seconds that u was learnt from
-	peak    float64 // the running episode's; 0 = none runs
 	opened  int64   // ms
 	above   int64   // ms; last sample above u
-	// masked is how many masked episodes there were, fading with time since maskedAt.
-	masked   float64
-	maskedAt int64 // ms
-	// exp is e to the power of expOf.
-	expOf, exp float64
+	fadedAt int64   // ms; when the habit faded last
+	hill    float32 // shape of the tail: the estimate drawn to its prior
+	peak    float32 // the running episode's; 0 = none runs
+	// exp is e to the power of expOf, least what the habit leaves of reach there; unknown when exp is 0.
+	expOf, exp, least float32
+	habit             [habitBins]uint16 // episodes of late by their peaks
 }
 
 func newEpisodes(lnDistance float64) episodes {
-	return episodes{level: firstLevel, tail: firstTail, hill: firstTail, spacing: lnDistance, exp: 1}
+	return episodes{level: firstLevel, tail: firstTail, hill: firstTail, spacing: lnDistance}
 }
 
 // shape is Hill's estimate drawn to its prior.
-func (e *episodes) shape() float64 { return e.hill }
+func (e *episodes) shape() float64 { return float64(e.hill) }
 
 // weeks is log10 of the weeks between episodes that reach s.
 func (e *episodes) weeks(s float64) float64 {
 	if s > e.level {
-		return -logRate + math.Log10(s/e.level)/e.shape()
+		return min(e.tailWeeks(s), e.habitWeeks(s))
 	}
 	return -logRate - 3*(1-s/e.level)
 }
 
+// tailWeeks is weeks above the level, by the tail alone.
+func (e *episodes) tailWeeks(s float64) float64 {
+	return -logRate + math.Log10(s/e.level)/e.shape()
+}
+
 // reach is the inverse of weeks; 0 where no s is that common.
 func (e *episodes) reach(w float64) float64 {
-	if w >= -logRate {
-		x := (w + logRate) * math.Ln10 * e.hill
-		if x > 700 {
-			x = 700
-		}
-		if x != e.expOf { // rarely changes, and is half the cost of a sample
-			e.expOf, e.exp = x, math.Exp(x)
-		}
-		if r := e.level * e.exp; r < maxPeak {
-			return r
-		}
-		return maxPeak
+	if w < -logRate {
+		return e.level * max(0, 1+(w+logRate)/3)
 	}
-	return e.level * max(0, 1+(w+logRate)/3)
+	// Rarely changes, and is half the cost of a sample.
+	if x := float32(min(maxExp, (w+logRate)*math.Ln10*e.shape())); x != e.expOf || e.exp == 0 {
+		e.expOf, e.exp = x, float32(math.Exp(float64(x)))
+		e.least = float32(e.habitReach(w))
+	}
+	return max(e.level*float64(e.exp), float64(e.least))
 }
+
+// maxExp bounds reach.
+const maxExp = 60
 
 // crowding is log10 of how much denser samples come than those that the level
 // was learnt from.
@@ -118,6 +127,9 @@ func (e *episodes) take(s float64, k *tick, lnDistance, slow float64) {
 	if e.spacing != lnDistance {
 		e.spacing += slow * (lnDistance - e.spacing)
 	}
+	if k.t-e.fadedAt >= habitFade || k.t < e.fadedAt {
+		e.fade(k.t)
+	}
 	left := 1 - e.rate()*k.dt*(episodeRate/weekSeconds)
 	if left < 0.5 {
 		left = 0.5
@@ -130,7 +142,7 @@ func (e *episodes) take(s float64, k *tick, lnDistance, slow float64) {
 		if e.peak == 0 {
 			e.opened = k.t
 		}
-		e.peak = max(e.peak, min(s, maxPeak))
+		e.peak = max(e.peak, float32(min(s, maxPeak)))
 		e.above = k.t
 	}
 }
@@ -149,17 +161,13 @@ func (e *episodes) close() {
 	if e.peak == 0 {
 		return
 	}
+	peak := float64(e.peak)
+	e.noteHabit(peak)
 	w := 1.0
-	if e.weeks(e.peak) > maskedAbove {
-		// A decoded state may say that the last one is still to come.
-		age := max(0, float64(e.opened-e.maskedAt)/(1000*maskedMemory))
-		e.masked = min(maxMasked, 1+e.masked*math.Exp(-age))
-		e.maskedAt = e.opened
-		if e.masked < maskedMost {
-			w = maskedWeight
-		}
+	if e.tailWeeks(peak) > maskedAbove && e.seen(peak) <= habitual {
+		w = maskedWeight
 	}
-	y := max(0, min(math.Log(e.peak/e.level), 4*e.shape()))
+	y := max(0, min(math.Log(peak/e.level), 4*e.shape()))
 	e.level = min(maxLevel, e.level*(1+e.rate()))
 	e.count = min(maxTailCount, e.count+1)
 	e.tail += w * (y - e.tail) / e.count
@@ -169,13 +177,15 @@ func (e *episodes) close() {
 
 // estimate draws the tail to its prior.
 func (e *episodes) estimate() {
-	e.hill = (e.tail*e.count + firstTail*firstTailCount) / (e.count + firstTailCount)
+	e.hill = float32((e.tail*e.count + firstTail*firstTailCount) / (e.count + firstTailCount))
+	e.exp = 0
 }
 
 func (e *episodes) valid() bool {
 	in := func(v, least, most float64) bool { return v >= least && v <= most }
-	return in(e.level, minLevel, maxLevel) && in(e.tail, 0, 100) && in(e.count, 0, maxTailCount) && in(e.hill, 1e-3, 100) &&
-		in(e.spacing, -50, 50) && in(e.peak, 0, maxPeak) &&
-		in(e.masked, 0, maxMasked) && in(e.expOf, 0, 700) && in(e.exp, 1, math.MaxFloat64) && e.maskedAt >= -maxTime && e.maskedAt <= maxTime &&
-		e.opened >= -maxTime && e.opened <= maxTime && e.above >= -maxTime && e.above <= maxTime
+	at := func(t int64) bool { return t >= -maxTime && t <= maxTime }
+	return in(e.level, minLevel, maxLevel) && in(e.tail, 0, 100) && in(e.count, 0, maxTailCount) && in(float64(e.hill), 1e-3, 100) &&
+		in(e.spacing, -50, 50) && in(float64(e.peak), 0, maxPeak) &&
+		in(float64(e.expOf), 0, maxExp) && in(float64(e.exp), 0, 1e30) && in(float64(e.least), 0, maxLevel) &&
+		at(e.opened) && at(e.above) && at(e.fadedAt)
 }

@@ -67,8 +67,7 @@ const (
 	habitPrior = 10.0
 	// habitMemory is the time constant of the overall habit.
 	habitMemory = 7 * 86400.0
-	// habitual is how many rare silences of late are a habit.
-	habitual = 3.0
+
 	// mostHours of a silence are learnt, the last ones.
 	mostHours = 14 * 24
 	// silenceLevel is the time constant of the value that a series has while it reports.
@@ -271,7 +270,7 @@ func (m *silenceModel) teach(s *silenceState, to int64) {
 		return
 	}
 	w := 1.0
-	if s.rare && s.episodes.masked < habitual {
+	if s.rare && s.episodes.seen(s.missed) < habitual {
 		w = maskedWeight
 	}
 	weight := float32(w)
