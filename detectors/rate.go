@@ -96,11 +96,15 @@ type rateState struct {
 	savedTime int64 // ms
 	newest    tally // of the last minutes, against what was expected; learnt even while held
 	departure departure
+	band      rateBand
 	residuals uint32
 	held      bool
 	isSaved   bool
 	canUndo   bool
 }
+
+// rateBand is the band of an earlier sample, in events, and what it was for.
+type rateBand struct{ mean, spread, trials, alarm, lower, upper float32 }
 
 // rateLearnt is what a departure must not teach.
 type rateLearnt struct {
@@ -117,6 +121,29 @@ type rateModel struct {
 
 	// The alarm level for the last goal, which is often that of the next sample.
 	alarmFor, alarm float64
+	times           rateTimes
+}
+
+// rateTimes is what follows from the distance of two samples, usually that of
+// the last two.
+type rateTimes struct {
+	dt, share, distance                          float64
+	ln, perWeek                                  float64 // ln of the distance; log10 of independent samples a week
+	slow                                         float64 // gain of spacingMemory
+	keepOverall, keepLevel, keepScatter, keepNew float64 // what is left of means
+}
+
+func (m *rateModel) timesOf(x *rateSample) *rateTimes {
+	c := &m.times
+	if c.dt != x.dt || c.share != x.share || c.distance != x.distance {
+		*c = rateTimes{
+			dt: x.dt, share: x.share, distance: x.distance,
+			ln: math.Log(x.dt), perWeek: math.Log10(weekSeconds / x.dt * x.share), slow: gain(x.dt, spacingMemory),
+			keepOverall: math.Exp(-x.dt / m.overall), keepLevel: math.Exp(-x.dt / m.level),
+			keepScatter: math.Exp(-x.dt / rateScatter), keepNew: math.Exp(-x.distance / rateNewest),
+		}
+	}
+	return c
 }
 
 func (m *rateModel) Observe(s *rateState, t int64, v float64) Verdict { return m.observe(s, t, v, 0) }
@@ -184,12 +211,12 @@ func (m *rateModel) observe(s *rateState, t int64, v, of float64) Verdict {
 	x := rateSample{tick: k, value: v, of: of, event: event, share: min(1, k.dt*event)}
 	m.enter(s, k)
 	m.expect(s, &x)
-	out := m.judge(s, x, shown)
+	out := m.judge(s, &x, shown)
 	if k.gap && !s.held {
 		s.now.episodes.close()
 		s.departure = departure{}
 	}
-	m.learn(s, x)
+	m.learn(s, &x)
 	return out
 }
 
@@ -283,7 +310,7 @@ func (m *rateModel) expect(s *rateState, x *rateSample) {
 }
 
 // judge says how rare the number of events is.
-func (m *rateModel) judge(s *rateState, x rateSample, shown float64) Verdict {
+func (m *rateModel) judge(s *rateState, x *rateSample, shown float64) Verdict {
 	out := s.unjudged(shown)
 	scale := x.event
 	if x.of > 0 {
@@ -297,19 +324,24 @@ func (m *rateModel) judge(s *rateState, x rateSample, shown float64) Verdict {
 	if s.residuals < warmUp {
 		return out
 	}
-	terms := m.scoring.terms(s.clock.span())
+	terms := m.scoring.roughly(s.clock.span())
 	if terms.short {
 		out.Doubts |= DoubtShortHistory
 	}
 	e := &s.now.episodes
-	crowding := e.crowding(math.Log(x.dt))
-	perWeek := math.Log10(weekSeconds / x.dt * x.share)
+	times := m.timesOf(x)
+	crowding, perWeek := e.crowding(times.ln), times.perWeek
 	alarm := max(e.reach(terms.need()+crowding), m.rarest(terms.need()+perWeek))
 	z := math.Abs(x.spread.score(x.value / x.event))
-	// Never rarer than the distribution itself says.
-	out.Score = terms.score(min(e.weeks(z)-crowding, -tailLog10(z)-perWeek))
-	out.Lower = min(out.Expected, max(0, math.Floor(x.spread.reach(-alarm)-0.5)+0.5)*scale)
-	out.Upper = max(out.Expected, (math.Ceil(x.spread.reach(alarm)+0.5)-0.5)*scale)
+	// Never rarer than the distribution itself says: at least e^(−z²/2)/2.
+	weeks := e.weeks(z) - crowding
+	if weeks > z*z*(math.Log10E/2)-perWeek {
+		weeks = min(weeks, -tailLog10(z)-perWeek)
+	}
+	out.Score = terms.score(weeks)
+	lower, upper := s.band.of(x.spread, alarm)
+	out.Lower = min(out.Expected, max(0, math.Floor(lower-0.5)+0.5)*scale)
+	out.Upper = max(out.Expected, (math.Ceil(upper+0.5)-0.5)*scale)
 	low := lowThreshold(alarm)
 	if s.departure.begins(z, low) && !s.held {
 		s.saved, s.savedTime, s.isSaved = s.now, x.t, true
@@ -320,9 +352,26 @@ func (m *rateModel) judge(s *rateState, x rateSample, shown float64) Verdict {
 		out.Kind = KindSpike
 	}
 	if !s.held {
-		e.learn(z, x.tick, math.Log(x.dt), gain(x.dt, spacingMemory))
+		e.take(z, &x.tick, times.ln, times.slow)
 	}
 	return out
+}
+
+// of returns the numbers of events at which the normal score is ∓alarm: the
+// ones of before where the distribution is the same to a hundredth of an event,
+// else those that lie near them.
+func (b *rateBand) of(c counts, alarm float64) (lower, upper float64) {
+	const same = 0.01
+	mean, spread := float32(c.mean), float32(math.Sqrt(c.variance()))
+	trials, z := float32(c.trials), float32(alarm)
+	away := func(a, b float32) float64 { return math.Abs(float64(a) - float64(b)) }
+	if away(mean, b.mean) < same && alarm*away(spread, b.spread) < same &&
+		float64(spread)*away(z, b.alarm) < same && away(trials, b.trials) <= same*float64(trials) {
+		return float64(b.lower), float64(b.upper)
+	}
+	lower, upper = c.reachFrom(-alarm, float64(b.lower)), c.reachFrom(alarm, float64(b.upper))
+	*b = rateBand{mean, spread, trials, z, float32(lower), float32(upper)}
+	return lower, upper
 }
 
 // rarest is the normal score above which a tail is rarer than 10^−log10.

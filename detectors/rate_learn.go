@@ -6,12 +6,13 @@ import (
 )
 
 // learn takes a sample that was judged.
-func (m *rateModel) learn(s *rateState, x rateSample) {
+func (m *rateModel) learn(s *rateState, x *rateSample) {
 	exposure := 1.0
 	if x.of > 0 {
 		exposure = x.of
 	}
-	s.newest.fade(math.Exp(-x.distance / rateNewest))
+	times := m.timesOf(x)
+	s.newest.fade(times.keepNew)
 	s.newest.add(x.share*x.value, x.share*x.base)
 	if s.held {
 		return
@@ -24,16 +25,15 @@ func (m *rateModel) learn(s *rateState, x rateSample) {
 		v = max(x.mean-most, min(x.mean+most, v))
 	}
 	s.running.add(x.share*v, x.share*exposure)
-	l.overall.fade(math.Exp(-x.dt / m.overall))
+	l.overall.fade(times.keepOverall)
 	l.overall.add(x.share*v, x.share*exposure)
-	l.level.fade(math.Exp(-x.dt / m.level))
+	l.level.fade(times.keepLevel)
 	l.level.add(x.share*v, x.share*x.base)
 	free := 1.0
 	if x.of > 0 {
 		free = 1 - x.mean/x.of
 	}
-	keep := math.Exp(-x.dt / rateScatter)
-	sum := func(to *float64, by float64) { *to = min(maxSquare, *to*keep+by) }
+	sum := func(to *float64, by float64) { *to = min(maxSquare, *to*times.keepScatter+by) }
 	sum(&l.scatter.clipped, (v-x.mean)*(v-x.mean))
 	sum(&l.scatter.raw, (x.value-x.mean)*(x.value-x.mean))
 	sum(&l.scatter.mean, free*x.mean)

@@ -5,6 +5,10 @@ import "math"
 // scoring turns log10 of weeks between episodes into scores for one budget.
 type scoring struct {
 	period float64 // the budget's, in weeks
+
+	// The last terms of roughly, which are often those of the next sample.
+	key  uint64
+	last terms
 }
 
 func newScoring(b Budget) scoring { return scoring{period: b.Period().Seconds() / weekSeconds} }
@@ -28,6 +32,17 @@ func (j scoring) terms(span float64) terms {
 	if m.goal > m.sure {
 		m.one = m.sure + math.Pow(10, m.goal-m.sure) - 1
 	}
+	return m
+}
+
+// roughly is terms for a span that is up to 1/64 shorter.
+func (j *scoring) roughly(span float64) terms {
+	const dropped = 52 - 6 // bits
+	if key := math.Float64bits(span) >> dropped; key != j.key {
+		j.key, j.last = key, j.terms(math.Float64frombits(key<<dropped))
+	}
+	m := j.last
+	m.short = span < j.period
 	return m
 }
 

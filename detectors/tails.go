@@ -51,70 +51,82 @@ func (c counts) quantile(s float64) float64 {
 }
 
 // quantileSlope returns the quantile and roughly how fast it grows with s.
+//
+// With t the derivative of half the deviance and v the variance at s,
+// w = 2·sinh(t/2)·√v = (e^t − 1)·√(v/e^t), where e^t is a ratio.
 func (c counts) quantileSlope(s float64) (z, slope float64) {
 	mean, effect := c.mean, 1.0
-	var deviance, t, w float64
+	var deviance, t, ratio, above, v float64 // above is ratio − 1
 	if c.trials > 0 {
 		effect = 1 + c.alpha*mean
 		n := c.trials / effect
 		s, mean = min(s/effect, n*(1-1e-12)), mean/effect
-		t = math.Log(s / mean)
-		u := math.Log((n - s) / (n - mean))
-		deviance = s*t + (n-s)*u
-		t -= u
-		w = s * (1 - s/n)
+		of, back := s/mean, (n-s)/(n-mean)
+		t, deviance = math.Log(of), math.Log(back)
+		ratio, above = of/back, n*(s-mean)/(mean*(n-s))
+		t, deviance = t-deviance, s*t+(n-s)*deviance
+		v = s * (1 - s/n)
 	} else {
-		t = math.Log(s / mean)
+		of := s / mean
+		t = math.Log(of)
 		if c.alpha*max(s, mean) < 1e-9 {
 			deviance = s*t - (s - mean)
-			w = s
+			ratio, above, v = of, (s-mean)/mean, s
 		} else {
 			r := 1 / c.alpha
-			u := math.Log((s + r) / (mean + r))
-			deviance = s*t - (s+r)*u
-			t -= u
-			w = s * (1 + s/r)
+			back := (s + r) / (mean + r)
+			u := math.Log(back)
+			ratio, above = of/back, r*(s-mean)/(mean*(s+r))
+			t, deviance = t-u, s*t-(s+r)*u
+			v = s * (1 + s/r)
 		}
 	}
 	r := math.Copysign(math.Sqrt(2*max(0, deviance)), s-mean)
-	sd := math.Sqrt(w)
-	w = 2 * math.Sinh(max(-100, min(100, t/2))) * sd
+	w := above * math.Sqrt(v/ratio)
 	// Near the mean r and w are both nearly zero, and the correction is small.
 	if math.Abs(r) < 0.05 || !(w/r > 0) {
-		return r, 1 / (sd * effect)
+		return r, 1 / (math.Sqrt(v) * effect)
 	}
 	return r + math.Log(w/r)/r, t / (r * effect)
 }
 
+// lastMiss is how near in z the last step of reach begins.
+const lastMiss = 0.05
+
 // reach is the number of events at which score is z for z above 0, −|z| for z
 // below, as the boundary between two whole numbers; 0 where not even none is
 // that rare, all trials where not even all are.
-func (c counts) reach(z float64) float64 {
-	sd := math.Sqrt(c.variance())
+func (c counts) reach(z float64) float64 { return c.reachFrom(z, 0) }
+
+// reachFrom is reach, searched from a guess if that is above zero.
+func (c counts) reachFrom(z, guess float64) float64 {
 	low, high := 0.5, c.mean
 	switch {
 	case z > 0:
-		low = max(c.mean, 0.5)
-		if low == 0.5 && c.quantile(low) >= z {
-			return low
-		}
-		high = c.trials
-		if high == 0 {
-			high = 2*low + (z+1)*(z+1)*(1+c.alpha*c.mean)*8 + 8*z*sd
-			for c.quantile(high) < z && high < maxEvents*1e3 {
-				low, high = high, 8*high
+		low, high = max(c.mean, 0.5), math.Inf(1)
+		if c.trials > 0 {
+			if high = c.trials; c.quantile(high) <= z {
+				return high
 			}
-		} else if c.quantile(high) <= z {
-			return high
 		}
-	case c.mean <= 0.5 || c.quantile(0.5) > z:
+	case c.mean <= 0.5:
 		return 0
 	}
-	root := math.Sqrt(c.mean) + z/2*math.Sqrt(1+c.alpha*c.mean)
-	x := root*math.Abs(root) + (z*z-1)/6
-	for range 40 {
+	x := guess
+	if !(x > low && x < high) {
+		root := math.Sqrt(c.mean) + z/2*math.Sqrt(1+c.alpha*c.mean)
+		x = root*math.Abs(root) + (z*z-1)/6
+	}
+	first := true
+	for range 60 {
 		if !(x > low && x < high) {
-			x = (low + high) / 2
+			if first && c.quantile(low) >= z {
+				if z > 0 {
+					return low
+				}
+				return 0
+			}
+			first, x = false, min((low+high)/2, 2*low)
 		}
 		at, slope := c.quantileSlope(x)
 		miss := at - z
@@ -123,12 +135,15 @@ func (c counts) reach(z float64) float64 {
 		} else {
 			low = x
 		}
-		if math.Abs(miss) < 5e-3 || high-low < 1e-9*high {
-			break
-		}
 		x -= miss / slope
+		switch inside := x > low && x < high; {
+		case inside && math.Abs(miss) < lastMiss: // the step leaves its square, at most
+			return x
+		case math.Abs(miss) < 1e-6 || high-low < 1e-9*high:
+			return low
+		}
 	}
-	return x
+	return low
 }
 
 // tailLog10 is log10 of the probability that a standard normal value is above z.
