@@ -103,7 +103,7 @@ func (c counts) reachFrom(z, guess float64) float64 {
 	low, high := 0.5, c.mean
 	switch {
 	case z > 0:
-		low, high = max(c.mean, 0.5), math.Inf(1)
+		low, high = max(c.mean, 0.5), maxEvents*1e3
 		if c.trials > 0 {
 			if high = c.trials; c.quantile(high) <= z {
 				return high
