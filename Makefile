@@ -82,10 +82,10 @@ budgets:
 	$(GO) test -tags slow -run BudgetsAtScale -v ./internal/backtest
 
 # Detectors over labelled series, beside what teams use today, as one table:
-#   make evaluate-detectors DATA=../shared/data [OUT=folder for the scores]
+#   make evaluate-detectors DATA=../shared/data [OUT=folder for the scores] [DOCS=docs/detection.md]
 evaluate-detectors:
 	@[ -n "$(DATA)" ] || { echo "DATA is missing: the folder with series/"; exit 2; }
-	$(GO) run ./internal/evaluate -data "$(DATA)" $(if $(OUT),-out "$(OUT)")
+	$(GO) run ./internal/evaluate -data "$(DATA)" $(if $(OUT),-out "$(OUT)") $(if $(DOCS),-docs "$(DOCS)")
 
 # A short run of every fuzz target.
 FUZZTIME ?= 10s

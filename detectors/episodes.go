@@ -24,7 +24,7 @@ const (
 	// habitFade is how often, in milliseconds, the counts of a habit fade.
 	habitFade = habitMillis / 64
 	// habitBins doublings of the peak, the first from firstBin standard deviations, are counted in habitUnits.
-	habitBins  = 10
+	habitBins  = 9
 	firstBin   = 2.0
 	habitUnits = 512
 	// quietSeconds (and at least three samples) below the level end an episode.
@@ -62,6 +62,7 @@ type episodes struct {
 	peak    float32 // the running episode's; 0 = none runs
 	// exp is e to the power of expOf, least what the habit leaves of reach there; unknown when exp is 0.
 	expOf, exp, least float32
+	busy              bool              // more of them than the level is tracked to
 	habit             [habitBins]uint16 // episodes of late by their peaks
 }
 
@@ -77,7 +78,11 @@ func (e *episodes) weeks(s float64) float64 {
 	if s > e.level {
 		return min(e.tailWeeks(s), e.habitWeeks(s))
 	}
-	return -logRate - 3*(1-s/e.level)
+	w := -logRate - 3*(1-s/e.level)
+	if e.busy {
+		w = min(w, e.habitWeeks(s))
+	}
+	return w
 }
 
 // tailWeeks is weeks above the level, by the tail alone.
@@ -88,7 +93,11 @@ func (e *episodes) tailWeeks(s float64) float64 {
 // reach is the inverse of weeks; 0 where no s is that common.
 func (e *episodes) reach(w float64) float64 {
 	if w < -logRate {
-		return e.level * max(0, 1+(w+logRate)/3)
+		r := e.level * max(0, 1+(w+logRate)/3)
+		if e.busy {
+			r = max(r, e.habitReach(w))
+		}
+		return r
 	}
 	// Rarely changes, and is half the cost of a sample.
 	if x := float32(min(maxExp, (w+logRate)*math.Ln10*e.shape())); x != e.expOf || e.exp == 0 {

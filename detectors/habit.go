@@ -12,7 +12,7 @@ const asLarge = 0.5
 // late: what came n times beyond habitual comes n times a week at least.
 func (e *episodes) habitWeeks(s float64) float64 {
 	if n := e.seen(s) - habitual; n > 0 {
-		return max(-logRate, -math.Log10(n*(weekSeconds*1000/habitMillis)))
+		return -math.Log10(n * (weekSeconds * 1000 / habitMillis))
 	}
 	return math.Inf(1)
 }
@@ -53,6 +53,16 @@ func (e *episodes) noteHabit(peak float64) {
 		i, peak = i+1, peak/2
 	}
 	e.habit[i] = uint16(min(math.MaxUint16, int(e.habit[i])+habitUnits))
+	e.weighHabit()
+}
+
+// weighHabit says whether there are more episodes than the level is tracked to.
+func (e *episodes) weighHabit() {
+	n := 0
+	for _, c := range e.habit {
+		n += int(c)
+	}
+	e.busy, e.exp = n > (habitual+episodeRate*habitMillis/(weekSeconds*1000))*habitUnits, 0
 }
 
 // fade lets the counts fade.
@@ -64,5 +74,6 @@ func (e *episodes) fade(t int64) {
 	for i, c := range e.habit {
 		e.habit[i] = uint16(float64(c) * keep)
 	}
-	e.fadedAt, e.exp = t, 0
+	e.fadedAt = t
+	e.weighHabit()
 }

@@ -35,10 +35,10 @@ func TestHabit(t *testing.T) {
 	for _, p := range peaks {
 		e.noteHabit(p)
 	}
-	for _, s := range []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 1e9} {
+	for _, s := range []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1e9} {
 		want := 0.0
 		for _, p := range peaks {
-			if p >= s || (p >= 1024 && s >= 1024) {
+			if p >= s || (p >= 512 && s >= 512) {
 				want++
 			}
 		}

@@ -39,7 +39,7 @@ func slowEpisodes(ticks []tick, s []float64) (level, shape float64, closed int) 
 	late := func(peak float64) (n float64) {
 		for _, o := range list {
 			as := 1.0
-			if o.peak >= 2 && o.peak < 1024 {
+			if o.peak >= 2 && o.peak < 512 {
 				as = min(1, max(0, math.Floor(math.Log2(o.peak/2))+1-math.Log2(peak/2)+0.5))
 			}
 			n += as * math.Exp(-float64(faded-o.faded)/(7*86400e3))

@@ -92,6 +92,26 @@ func TestTailReach(t *testing.T) {
 	}
 }
 
+// TestReachFrom: where the search begins does not matter.
+func TestReachFrom(t *testing.T) {
+	for _, mean := range []float64{0.01, 0.4, 0.6, 3, 40, 1e4} {
+		for _, alpha := range []float64{0, 0.1, 2} {
+			for _, trials := range []float64{0, 3 * mean} {
+				c := counts{mean: mean, alpha: alpha, trials: trials}
+				for _, z := range []float64{-6, -2, 2, 4, 9} {
+					want := c.reach(z)
+					for _, guess := range []float64{1e-3, 0.5, 0.51, 1.5, mean, 1.01 * want, 30, 1e9} {
+						got := c.reachFrom(z, guess)
+						if got != want && math.Abs(c.quantile(got)-c.quantile(want)) > 0.01 {
+							t.Errorf("%+v, z %v from %v: %v events, want %v", c, z, guess, got, want)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 func BenchmarkTail(b *testing.B) {
 	c := counts{mean: 3, alpha: 0.1}
 	b.Run("score", func(b *testing.B) {

@@ -233,7 +233,7 @@ func TestRun(t *testing.T) {
 	if err := run(o, &report); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"aiops_kpi: 1 series, 3000 rows, 1 events", "| spike | 1.00 |", "| spike | 1 per 30d |", "| rolling 3-sigma 24 h |"} {
+	for _, want := range []string{"- aiops_kpi: 1 series, 3000 rows, 1 events", "| spike | 1.00 |", "| spike | 1 per 30d |", "| rolling 3-sigma 24 h |"} {
 		if !strings.Contains(report.String(), want) {
 			t.Errorf("the report has no %q:\n%s", want, report.String())
 		}

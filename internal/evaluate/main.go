@@ -2,13 +2,17 @@
 // today: event recall at one threshold for all sets, false alarms at nominal
 // budgets, delay, and the figures of the data's own scorer.
 //
-//	go run ./internal/evaluate -data DIR [-out DIR] [-only NAME,…]
+//	go run ./internal/evaluate -data DIR [-out DIR] [-only NAME,…] [-docs FILE]
 //
 // DIR holds series/SET/data with CSV files of timestamp, value and label. With
-// -out the scores are written as the data's scorers read them.
+// -out the scores are written as the data's scorers read them. Where the scorers
+// are in DIR/score and Python 3 is there, they score the same scores, and the run
+// fails when their figures are not the same. With -docs the report is
+// written to FILE too.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -34,9 +38,9 @@ var nominalBudgets = []string{"1 per 1d", "1 per 3d", "1 per 7d", "1 per 30d"}
 const headlineBudget = "1 per 7d"
 
 type options struct {
-	data, out string
-	only      []string
-	progress  io.Writer
+	data, out, docs string
+	only            []string
+	progress        io.Writer
 }
 
 func main() {
@@ -44,6 +48,7 @@ func main() {
 	var only string
 	flag.StringVar(&o.data, "data", "", "folder with series/")
 	flag.StringVar(&o.out, "out", "", "folder for the scores; none are written without it")
+	flag.StringVar(&o.docs, "docs", "", "file for the report as a page of documentation")
 	flag.StringVar(&only, "only", "", "names of methods, separated by commas; all without it")
 	flag.Parse()
 	if only != "" {
@@ -74,41 +79,38 @@ func splitNames(list string) []string {
 	return names
 }
 
-func run(o options, out io.Writer) error {
+// page is the report: the table, and what else was measured.
+type page struct {
+	sets, one, event, budget strings.Builder
+	verified                 int // figures equal to those of the data's scorer
+}
+
+func run(o options, out io.Writer) (err error) {
 	var sets [][]*series
+	var p page
 	for _, set := range slices.Concat(labelledSets, referenceSets) {
-		s, err := readSet(o.data, set)
+		all, err := readSet(o.data, set)
 		if err != nil {
 			return err
 		}
-		sets = append(sets, s)
-	}
-	for i, set := range slices.Concat(labelledSets, referenceSets) {
+		sets = append(sets, all)
 		rows, events := 0, 0
-		for _, s := range sets[i] {
+		for _, s := range all {
 			rows, events = rows+len(s.at), events+len(s.events)
 		}
-		fmt.Fprintf(out, "%s: %d series, %d rows, %d events scored.\n", set, len(sets[i]), rows, events)
+		fmt.Fprintf(&p.sets, "- %s: %d series, %d rows, %d events scored.\n", set, len(all), rows, events)
 	}
-	var one, event, budget strings.Builder
-	cells := []string{"method"}
-	for _, per := range []string{"week", "month"} {
-		cells = append(cells, "macro, 1 per "+per, "micro")
-		for _, set := range labelledSets {
-			cells = append(cells, set+": recall@false alarms a week, delay")
+	scorers, err := findScorers(o.data)
+	if err != nil {
+		return err
+	}
+	if o.out == "" && scorers.python != "" {
+		if o.out, err = os.MkdirTemp("", "evaluate"); err != nil {
+			return err
 		}
+		defer func() { err = errors.Join(err, os.RemoveAll(o.out)) }()
 	}
-	header(&one, cells...)
-	cells = []string{"method"}
-	for _, set := range labelledSets {
-		cells = append(cells, set+" kF1")
-		for _, b := range eventBudgets {
-			cells = append(cells, fmt.Sprintf("≤ %g", b))
-		}
-	}
-	header(&event, cells...)
-	header(&budget, slices.Concat([]string{"method", "budget"}, labelledSets, referenceSets)...)
-
+	p.headers()
 	all, err := methods()
 	if err != nil {
 		return err
@@ -117,14 +119,39 @@ func run(o options, out io.Writer) error {
 		if len(o.only) > 0 && !slices.Contains(o.only, m.name) {
 			continue
 		}
-		if err := o.measure(m, sets, &one, &event, &budget); err != nil {
-			fmt.Fprintf(out, "%s: not measured: %v\n", m.name, err)
+		if err := o.measure(m, sets, scorers, &p); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
-	fmt.Fprintf(out, "\n## One threshold for all sets\n\nMean false alarms per series over the sets: 1 a week, 1 in 30 days.\n\n%s", one.String())
-	fmt.Fprintf(out, "\n## The data's own scorer\n\nOne threshold per set; event recall at false alarms per series and day.\n\n%s", event.String())
-	fmt.Fprintf(out, "\n## Nominal budgets\n\nFalse alarms as a multiple of the budget in force (provisional while history is short) with its 95 %% interval,\nin brackets of the plain budget, then macro event recall. Baselines per day at the threshold they ship with.\n\n%s", budget.String())
-	return nil
+	text := p.text()
+	if _, err := io.WriteString(out, text); err != nil {
+		return err
+	}
+	if o.docs == "" {
+		return nil
+	}
+	return os.WriteFile(o.docs, []byte(text), 0o666)
+}
+
+func (p *page) headers() {
+	cells := []string{"method"}
+	for _, per := range []string{"week", "month"} {
+		cells = append(cells, "macro, 1 per "+per, "micro")
+		for _, set := range labelledSets {
+			cells = append(cells, set+": recall@false alarms a week, median delay")
+		}
+	}
+	cells = append(cells, labelledSets[0]+": F1, delay 7", "NAB standard / low FP / low FN", "budgets held, plain", "in force")
+	header(&p.one, cells...)
+	cells = []string{"method"}
+	for _, set := range labelledSets {
+		cells = append(cells, set+" kF1")
+		for _, b := range eventBudgets {
+			cells = append(cells, fmt.Sprintf("≤ %g", b))
+		}
+	}
+	header(&p.event, cells...)
+	header(&p.budget, slices.Concat([]string{"method", "budget"}, labelledSets, referenceSets)...)
 }
 
 // write stores the scores of a method, if wished.
@@ -142,9 +169,11 @@ func (o options) write(m method, results []result) error {
 }
 
 // measure runs one method and adds its lines to the tables.
-func (o options) measure(m method, sets [][]*series, one, event, budget io.Writer) error {
+func (o options) measure(m method, sets [][]*series, scorers scorers, p *page) error {
 	begin := time.Now()
 	var results []result
+	var cells []string
+	plainHeld, held := 0, 0
 	for _, text := range nominalBudgets {
 		b, err := detectors.ParseBudget(text)
 		if err != nil {
@@ -161,17 +190,57 @@ func (o options) measure(m method, sets [][]*series, one, event, budget io.Write
 			}
 		}
 		if text == headlineBudget {
-			labelled := results[:len(labelledSets)]
-			headlineRow(one, m, labelled)
-			eventRow(event, m, labelled)
-			if err := o.write(m, results); err != nil {
+			if cells, err = o.headline(m, results, scorers, p); err != nil {
 				return err
 			}
 		}
 		if m.detector || text == nominalBudgets[0] {
-			budgetRow(budget, m, b, results)
+			plain, inForce := budgetRow(&p.budget, m, b, results)
+			if plain {
+				plainHeld++
+			}
+			if inForce {
+				held++
+			}
 		}
 	}
+	of := func(n int) string {
+		if !m.detector {
+			return "-"
+		}
+		return fmt.Sprintf("%d of %d", n, len(nominalBudgets))
+	}
+	row(&p.one, append(cells, of(plainHeld), of(held))...)
 	fmt.Fprintf(o.progress, "%s: %.1f s\n", m.name, time.Since(begin).Seconds())
 	return nil
+}
+
+// headline measures what needs one budget only, and holds it against the data's scorers.
+func (o options) headline(m method, results []result, scorers scorers, p *page) (cells []string, err error) {
+	labelled := results[:len(labelledSets)]
+	figures := make([]eventFigures, len(labelled))
+	for i, r := range labelled {
+		figures[i] = scoreEvents(r.series, r.scores)
+	}
+	eventRow(&p.event, m, figures)
+	cells = append(headlineRow(m, labelled), fmt.Sprintf("%.3f", figures[0].kF1))
+	if err := o.write(m, results); err != nil {
+		return nil, err
+	}
+	nab := "-"
+	if scorers.python != "" {
+		scores := filepath.Join(o.out, folder(m.name))
+		for i, r := range labelled {
+			if err := scorers.check(scores, r.set, figures[i]); err != nil {
+				return nil, err
+			}
+			p.verified += 1 + len(eventBudgets)
+		}
+		s, err := scorers.nab(scores)
+		if err != nil {
+			return nil, err
+		}
+		nab = fmt.Sprintf("%.1f / %.1f / %.1f", s.Standard, s.LowFP, s.LowFN)
+	}
+	return append(cells, nab), nil
 }

@@ -105,8 +105,8 @@ func seconds(x float64) string {
 	return time.Duration(x * float64(time.Second)).String()
 }
 
-// headlineRow is a method's line of the first table.
-func headlineRow(out io.Writer, m method, results []result) {
+// headlineRow are a method's first cells of the table.
+func headlineRow(m method, results []result) []string {
 	cells := []string{m.name}
 	for _, rate := range headlineRates {
 		_, figures := oneThreshold(results, rate)
@@ -120,14 +120,13 @@ func headlineRow(out io.Writer, m method, results []result) {
 		cells = append(cells, short(macro), short(micro))
 		cells = append(cells, sets...)
 	}
-	row(out, cells...)
+	return cells
 }
 
 // eventRow is a method's line of the table of the data's own scorer.
-func eventRow(out io.Writer, m method, results []result) {
+func eventRow(out io.Writer, m method, figures []eventFigures) {
 	cells := []string{m.name}
-	for _, r := range results {
-		f := scoreEvents(r.series, r.scores)
+	for _, f := range figures {
 		cells = append(cells, fmt.Sprintf("%.3f", f.kF1))
 		for i := range eventBudgets {
 			cells = append(cells, fmt.Sprintf("%.3f", f.recall[i]))
@@ -136,33 +135,42 @@ func eventRow(out io.Writer, m method, results []result) {
 	row(out, cells...)
 }
 
-// budgetRow is a detector's line of the table of nominal budgets. Expected is
-// one false alarm per period, or, while the history is shorter, one per history
-// (at least a day): the provisional budget that the detectors promise. Against
-// the plain budget the multiple stands in brackets.
-func budgetRow(out io.Writer, m method, b detectors.Budget, results []result) {
+// mostOver is how many times the budget the false alarms may be.
+const mostOver = 2
+
+// budgetRow is a detector's line of the table of nominal budgets: the multiple
+// of the plain budget with its interval, then that of the budget in force: one
+// false alarm per period, or, while the history is shorter, one per history (at
+// least a day), as the detectors promise. It returns whether the former, and the
+// latter, is at most mostOver within its interval on every set.
+func budgetRow(out io.Writer, m method, b detectors.Budget, results []result) (plainHolds, holds bool) {
 	cells := []string{m.name, b.String()}
+	plainHolds, holds = true, true
 	for _, r := range results {
 		var all []hot
-		expected := 0.0
+		plain, inForce := 0.0, 0.0
 		for k, s := range r.series {
 			all = append(all, hotRows(s, r.scores[k], m.nominal))
-			if m.detector {
-				expected += s.provisional(b.Period())
-			} else {
-				expected += s.days() * 24 / b.Period().Hours()
-			}
+			plain += s.days() * 24 / b.Period().Hours()
+			inForce += s.provisional(b.Period())
 		}
 		f := countAlarms(all, m.nominal)
-		low, high := interval(f.falseAlarms, expected)
-		verdict := ""
-		if low > 2 {
-			verdict = " **over**"
+		multiple := func(expected float64, holds *bool) string {
+			low, high := interval(f.falseAlarms, expected)
+			verdict := ""
+			if low > mostOver {
+				verdict, *holds = " **over**", false
+			}
+			return fmt.Sprintf("%.2f [%.2f to %.2f]%s", float64(f.falseAlarms)/expected, low, high, verdict)
 		}
-		plain := float64(f.falseAlarms) * b.Period().Hours() / (f.weeks * 7 * 24)
-		cells = append(cells, fmt.Sprintf("%.2f [%.2f to %.2f]%s (%.2f), %s", float64(f.falseAlarms)/expected, low, high, verdict, plain, short(f.macro)))
+		cell := multiple(plain, &plainHolds)
+		if m.detector {
+			cell += "; " + multiple(inForce, &holds)
+		}
+		cells = append(cells, cell+", "+short(f.macro))
 	}
 	row(out, cells...)
+	return plainHolds, holds
 }
 
 // provisional is how many false alarms are allowed in the scored part.
