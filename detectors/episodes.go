@@ -194,7 +194,7 @@ func (e *episodes) valid() bool {
 	in := func(v, least, most float64) bool { return v >= least && v <= most }
 	at := func(t int64) bool { return t >= -maxTime && t <= maxTime }
 	return in(e.level, minLevel, maxLevel) && in(e.tail, 0, 100) && in(e.count, 0, maxTailCount) && in(float64(e.hill), 1e-3, 100) &&
-		in(e.spacing, -50, 50) && in(float64(e.peak), 0, maxPeak) &&
+		in(e.spacing, -50, 50) && e.peak >= 0 && e.peak <= maxPeak &&
 		in(float64(e.expOf), 0, maxExp) && in(float64(e.exp), 0, 1e30) && in(float64(e.least), 0, maxLevel) &&
 		at(e.opened) && at(e.above) && at(e.fadedAt)
 }
