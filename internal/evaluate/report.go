@@ -115,6 +115,10 @@ func headlineRow(m method, results []result) []string {
 		for _, f := range figures {
 			micro += float64(f.found) / float64(max(1, f.events)) / float64(len(figures))
 			macro += f.macro / float64(len(figures))
+			if f.weeks == 0 { // no threshold is that quiet
+				sets = append(sets, "-")
+				continue
+			}
 			sets = append(sets, fmt.Sprintf("%s@%.2f, %s", short(f.macro), f.perWeek(), seconds(f.medianDelay())))
 		}
 		cells = append(cells, short(macro), short(micro))
