@@ -5,7 +5,7 @@ GO       ?= go
 LINT      = $(GO) tool -modfile=tools/lint/go.mod
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds fuzz demo tools chromium clean
+.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds fuzz demo tools chromium clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/foreshock ./cmd/foreshock
@@ -58,6 +58,18 @@ lint:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./detectors/... ./rules/... ./internal/incident/...
+
+# One table of what a sample of each detector costs: one series alone, and a
+# million in turn, as a rule's evaluation has them. Needs 2 GiB.
+BENCHTIME ?= 2s
+bench-detectors:
+	@printf '%-14s %12s %12s %10s %10s\n' detector 'ns, alone' 'ns, million' B/series allocations
+	@$(GO) test -run '^$$' -bench Detectors -benchtime $(BENCHTIME) ./detectors -args -bench.series=1000000 | awk ' \
+	  /^FAIL|panic:/ { bad = 1 } \
+	  /^BenchmarkDetectors/ { split($$1, name, "/"); ns = size = allocs = "?"; \
+	    for (i = 3; i < NF; i += 2) { if ($$(i+1) == "cpu-ns/sample") ns = $$i; if ($$(i+1) == "B/series") size = $$i; if ($$(i+1) == "allocs/op") allocs = $$i } \
+	    if (name[3] ~ /^series=1(-|$$)/) alone = ns; else printf "%-14s %12.0f %12.0f %10.0f %10d\n", name[2], alone, ns, size, allocs } \
+	  END { exit bad }'
 
 # A history of 10,000 series and 7 days through the whole pipeline.
 bench-backtest:

@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -111,32 +110,6 @@ func TestHeldRoundTrip(t *testing.T) {
 			if !sameVerdict(x, y) {
 				t.Fatalf("%s, sample %d: %+v, want %+v", d.Name, i, y, x)
 			}
-		}
-	}
-}
-
-func BenchmarkDetectors(b *testing.B) {
-	for _, d := range All() {
-		for _, n := range []int{1, 100_000} {
-			b.Run(fmt.Sprintf("%s/series=%d", d.Name, n), func(b *testing.B) {
-				bank := newBank(b, d, "1 per 30d", minute)
-				for range n {
-					bank.Add()
-				}
-				// A fortnight of values, so that the work is that of a settled series.
-				values := make([]float64, 14*1440)
-				f := daily(1, 100, 30, 5)
-				for i := range values {
-					values[i] = f(time.Duration(i) * minute)
-				}
-				b.ReportAllocs()
-				b.ResetTimer()
-				for i := range b.N {
-					round := i / n
-					bank.Observe(Ref(i%n), start+int64(round)*60_000, values[round%len(values)])
-				}
-				b.ReportMetric(float64(bank.StateSize()), "B/series")
-			})
 		}
 	}
 }

@@ -377,18 +377,3 @@ func TestRateHold(t *testing.T) {
 		t.Errorf("%d alarms on the day after the new level was accepted", n)
 	}
 }
-
-// BenchmarkRateSparse is what the detector is for: a few events an hour.
-func BenchmarkRateSparse(b *testing.B) {
-	bank := newRateBank(b, 1.0/300, "1 per 30d")
-	ref := bank.Add()
-	f := errorsPerSecond(1, 5, 0, func(time.Duration) float64 { return 0.05 })
-	values := make([]float64, 14*1440)
-	for i := range values {
-		values[i] = f(0)
-	}
-	b.ResetTimer()
-	for i := range b.N {
-		bank.Observe(ref, start+int64(i)*60_000, values[i%len(values)])
-	}
-}

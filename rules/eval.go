@@ -210,19 +210,26 @@ func (d *Detection) outputs() int {
 	return n
 }
 
-// write appends the results of a series; what is not known is not written.
+// write appends the results of a series; what is not known is not written. The
+// labels of a result are made when it is written first.
 func (d *Detection) write(out promql.Vector, s *series, t int64, v detectors.Verdict) promql.Vector {
-	add := func(which int, value float64) {
-		if !math.IsNaN(value) {
-			out = append(out, promql.Sample{Metric: s.out[which], T: t, F: value})
+	if d.spec.WriteScore && !math.IsNaN(v.Score) {
+		if s.score.IsEmpty() {
+			s.score = d.shape().output(s, ScoreName)
 		}
+		out = append(out, promql.Sample{Metric: s.score, T: t, F: v.Score})
 	}
-	if d.spec.WriteScore {
-		add(outScore, v.Score)
+	if !d.spec.WriteBand || math.IsNaN(v.Lower) && math.IsNaN(v.Upper) {
+		return out
 	}
-	if d.spec.WriteBand {
-		add(outLower, v.Lower)
-		add(outUpper, v.Upper)
+	if s.band == nil {
+		s.band = &bandLabels{lower: d.shape().output(s, LowerName), upper: d.shape().output(s, UpperName)}
+	}
+	if !math.IsNaN(v.Lower) {
+		out = append(out, promql.Sample{Metric: s.band.lower, T: t, F: v.Lower})
+	}
+	if !math.IsNaN(v.Upper) {
+		out = append(out, promql.Sample{Metric: s.band.upper, T: t, F: v.Upper})
 	}
 	return out
 }

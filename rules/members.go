@@ -21,7 +21,7 @@ type group struct {
 	usual float64 // its sum, or how many there are
 	seen  int64   // ms; last evaluation with a member
 	now   float64 // in the present evaluation
-	round int64   // of now
+	round int32   // of now
 }
 
 // watchGroups brings the groups up to date, before anything is judged.

@@ -161,7 +161,8 @@ func (st *states) read(r *frameReader) {
 	for n := r.uint(); n > 0 && r.err == nil; n-- {
 		s := r.series()
 		state := r.bytes()
-		if r.err == nil && st.find(s.input, s.hash) != nil {
+		hash := s.input.Hash()
+		if r.err == nil && st.find(s.input, hash) != nil {
 			r.err = fmt.Errorf("series %s is there twice", s.input)
 		}
 		if r.err != nil {
@@ -172,7 +173,7 @@ func (st *states) read(r *frameReader) {
 			r.err = fmt.Errorf("series %s: %w", s.input, err)
 			return
 		}
-		s.next, st.byHash[s.hash] = st.byHash[s.hash], s
+		s.next, st.byHash[hash] = st.byHash[hash], s
 		st.sorted = append(st.sorted, s)
 		if s.held {
 			st.heldCount++
@@ -277,7 +278,6 @@ func (r *frameReader) series() *series {
 	}
 	s := &series{input: b.Labels(), seen: r.int(), told: r.int(), since: r.int()}
 	s.descent = descent{born: r.int(), root: r.int(), young: uint8(min(r.uint(), joinSamples))}
-	s.hash = s.input.Hash()
 	flags := r.uint()
 	s.departing, s.anomalous, s.held, s.accept = flags&flagDeparting != 0, flags&flagAnomalous != 0, flags&flagHeld != 0, flags&flagAccept != 0
 	s.joining = flags&flagJoining != 0

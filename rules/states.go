@@ -12,39 +12,34 @@ import (
 	"github.com/foreshock/foreshock/detectors"
 )
 
-// series is what is known of one series of a detection rule.
+// series is what is known of one series of a detection rule. There may be
+// millions: BenchmarkMillionSeries says what they take.
 type series struct {
 	input  labels.Labels // as queried, without __name__: the identity of the state
 	labels labels.Labels // with the rule's labels
 	key    string        // labels as text
-	out    [3]labels.Labels
-	// clash: a label of the input is replaced in the output, so that another
-	// series may have the same output.
-	clash bool
-	next  *series // with the same hash
-	hash  uint64
+	score  labels.Labels // of the written score; empty until it is written first
+	band   *bandLabels   // of the written band; nil until it is written first
+	next   *series       // with the same hash
 
-	ref   detectors.Ref
 	seen  int64 // ms; the last sample
 	told  int64 // ms; the last verdict
 	since int64 // ms; since when it has been departing, if departing
+	value float64
+	ref   detectors.Ref
+	round int32 // the last evaluation that returned it
+	// clash: a label of the input is replaced in the output, so that another
+	// series may have the same output.
+	clash,
 	departing,
 	anomalous,
 	held, // learning is withheld
 	accept bool // when the hold ends
 
 	descent
-
-	round int64 // the last evaluation that returned it
-	value float64
 }
 
-// The outputs of a series.
-const (
-	outScore = iota
-	outLower
-	outUpper
-)
+type bandLabels struct{ lower, upper labels.Labels }
 
 // states holds the detector's bank and the series of one rule. It outlives the
 // rule: a reload and the end of a replay hand it on.
@@ -52,7 +47,7 @@ type states struct {
 	bank   detectors.Bank
 	byHash map[uint64]*series
 	sorted []*series // by labels
-	round  int64
+	round  int32
 	// heldCount is the number of series whose learning is withheld.
 	heldCount int
 	// joining is the number of series that may still inherit from their group.
@@ -93,11 +88,15 @@ func (sh shape) apply(s *series) {
 	})
 	s.labels = b.Labels()
 	s.key = s.labels.String()
+	s.score, s.band = labels.EmptyLabels(), nil
+}
+
+// output returns the labels of a result of the series.
+func (sh shape) output(s *series, name string) labels.Labels {
+	b := labels.NewBuilder(s.labels)
 	b.Set(ruleLabel, sh.name)
-	for i, name := range [...]string{outScore: ScoreName, outLower: LowerName, outUpper: UpperName} {
-		b.Set(model.MetricNameLabel, name)
-		s.out[i] = b.Labels()
-	}
+	b.Set(model.MetricNameLabel, name)
+	return b.Labels()
 }
 
 // reshape adapts the series to a rule whose labels changed.
@@ -163,20 +162,22 @@ func (st *states) take(v promql.Vector, t int64, limit int, sh shape) (added []*
 		fresh = fresh[:room]
 	}
 	for _, n := range fresh {
-		s := &series{input: n.input.Copy(), hash: n.hash, value: n.value, round: st.round, seen: t, told: t}
+		s := &series{input: n.input.Copy(), value: n.value, round: st.round, seen: t, told: t}
 		s.descent = descent{born: t, root: t}
 		sh.apply(s)
 		clash = clash || s.clash
 		added = append(added, s)
 	}
 	if clash {
-		if err := st.clashes(added); err != nil {
+		if err := st.clashes(added, sh); err != nil {
 			return nil, 0, err
 		}
 	}
-	for _, s := range added {
+	st.sorted = slices.Grow(st.sorted, len(added))
+	for i, s := range added {
 		s.ref = st.bank.Add()
-		s.next, st.byHash[s.hash] = st.byHash[s.hash], s
+		hash := fresh[i].hash
+		s.next, st.byHash[hash] = st.byHash[hash], s
 		st.sorted = append(st.sorted, s)
 	}
 	if len(added) > 0 {
@@ -193,12 +194,13 @@ func sameError(input labels.Labels) error {
 }
 
 // clashes says whether two series of the present result have the same output.
-func (st *states) clashes(added []*series) error {
+func (st *states) clashes(added []*series, sh shape) error {
 	seen := make(map[string]*series, len(st.sorted)+len(added))
 	check := func(s *series) error {
-		k := string(s.out[outScore].Bytes(nil))
+		out := sh.output(s, ScoreName)
+		k := string(out.Bytes(nil))
 		if other, ok := seen[k]; ok {
-			return fmt.Errorf("series %s and %s have the same result %s: rename a label in the expression", other.input, s.input, s.out[outScore])
+			return fmt.Errorf("series %s and %s have the same result %s: rename a label in the expression", other.input, s.input, out)
 		}
 		seen[k] = s
 		return nil
@@ -260,12 +262,13 @@ func (st *states) remove(s *series) {
 	if s.joining {
 		st.joining--
 	}
-	first := st.byHash[s.hash]
+	hash := s.input.Hash()
+	first := st.byHash[hash]
 	if first == s {
 		if s.next == nil {
-			delete(st.byHash, s.hash)
+			delete(st.byHash, hash)
 		} else {
-			st.byHash[s.hash] = s.next
+			st.byHash[hash] = s.next
 		}
 	} else {
 		for p := first; p != nil; p = p.next {
