@@ -219,9 +219,20 @@ func (e *Engine) reading(d *rules.Detection, r rules.Reading, place int) inciden
 		Time: r.Time, Rule: d.Name(), Series: r.Key,
 		Service: service, Caller: caller, Signal: incident.Signal(d.Signal()),
 		Value: v.Value, Expected: v.Expected, Lower: v.Lower, Upper: v.Upper, Score: v.Score, Up: v.Up,
-		Anomalous: r.Anomalous, Onset: r.Onset, Kind: kind(v),
+		Anomalous: r.Anomalous, Onset: r.Onset, Kind: kind(v), Limit: forecast(v),
 		Unsure: v.Doubts&unsure != 0, Doubts: v.Doubts.Strings(), Unit: d.Unit(),
 	}
+}
+
+// forecast is when a trend reaches its limit.
+func forecast(v detectors.Verdict) incident.Forecast {
+	at := func(ms int64) time.Time {
+		if ms == 0 {
+			return time.Time{}
+		}
+		return time.UnixMilli(ms).UTC()
+	}
+	return incident.Forecast{Earliest: at(v.Earliest), Latest: at(v.Latest)}
 }
 
 // kind names what happened to a series; of a silence, which one.

@@ -45,7 +45,7 @@ func (t *track) observe(r Reading) {
 			}
 		}
 		a := t.anomaly
-		a.End = time.Time{}
+		a.End, a.Limit = time.Time{}, r.Limit
 		a.Unsure, a.Doubts = r.Unsure, r.Doubts
 		if worse(r, a) {
 			a.Value, a.Expected, a.Up = r.Value, r.Expected, r.Up
@@ -55,7 +55,7 @@ func (t *track) observe(r Reading) {
 			a.Kind = r.Kind
 		}
 	case t.anomaly != nil && t.anomaly.End.IsZero() && !math.IsNaN(r.Score):
-		t.anomaly.End = r.Time
+		t.anomaly.End, t.anomaly.Limit = r.Time, Forecast{}
 	}
 	if t.anomaly != nil {
 		t.anomaly.Trail = appendPoint(t.anomaly.Trail, Point{

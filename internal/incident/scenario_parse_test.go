@@ -46,6 +46,7 @@ type scenarioAnomaly struct {
 	unsure, weak    bool
 	series, unit    string
 	lives           span // zero: always
+	limit           span // when its trend reaches its limit; zero: it has none
 }
 
 // livesAt reports whether the series has readings at the time.
@@ -291,6 +292,9 @@ func (s *scenario) series(l storyLine, normal bool) {
 	}
 	if v, ok := l.settings["rule"]; ok {
 		a.rule = v
+	}
+	if v, ok := l.settings["limit"]; ok {
+		a.limit = l.between(v)
 	}
 	if v, ok := l.settings["lives"]; ok {
 		a.lives = l.between(v)

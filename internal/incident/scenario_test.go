@@ -42,7 +42,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios give into th
 // internal. An edge with a span exists only within it. "anomaly … unsure" marks
 // readings of short history, "weak" readings that stay below their budget. A
 // rule has one series for a service (or for the calls from a to b, written a->b), unless series= tells several apart; a
-// series has no readings outside of lives=. An act is meant for the oldest
+// series has no readings outside of lives=, and with limit= one that trends says
+// when it reaches its limit. An act is meant for the oldest
 // incident, or for the one that involves the service named after it.
 // Maintenance is declared, or "posted" for one service. Hours beyond 23 are
 // those of the next days.
@@ -254,6 +255,7 @@ func (s *scenario) input(now time.Time) Input {
 		case a.holds(now) && a.weak:
 			r.Value, r.Score, r.Up = a.value, a.score, a.value > a.expected
 		case a.holds(now):
+			r.Limit = Forecast{Earliest: a.limit.from, Latest: a.limit.to}
 			r.Value, r.Score, r.Up, r.Anomalous, r.Onset = a.value, a.score, a.value > a.expected, true, a.from
 		case ok && old.Score != 0:
 			continue

@@ -287,7 +287,11 @@ func (a *Anomaly) describe() string {
 	if a.Caller != "" {
 		what += fmt.Sprintf(" of calls from %s to %s", name(a.Caller), name(a.Service))
 	}
-	return fmt.Sprintf("%s (%s) %s %s, expected %s", what, a.Rule, verb, a.amount(a.Value), a.amount(a.Expected))
+	text := fmt.Sprintf("%s (%s) %s %s, expected %s", what, a.Rule, verb, a.amount(a.Value), a.amount(a.Expected))
+	if limit := a.Forecast(); limit != "" {
+		text += ", " + limit
+	}
+	return text
 }
 
 // amount writes a value of the series; requests are counted per second.

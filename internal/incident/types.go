@@ -34,6 +34,7 @@ type Reading struct {
 	// Anomalous is the rule's decision: score, direction, least change and `for` taken together.
 	Anomalous bool
 	Onset     time.Time // first departing sample; zero when nothing departs
+	Limit     Forecast  // when a trend reaches its limit
 	Kind      string    // spike, shift, …
 	Unsure    bool      // the verdict carries a doubt under which it may join an incident but never opens a page alone
 	Doubts    []string
@@ -208,6 +209,7 @@ type Anomaly struct {
 	Unit     string           `json:"unit,omitempty"`
 	Unsure   bool             `json:"unsure,omitempty"`
 	Doubts   []string         `json:"doubts,omitempty"`
+	Limit    Forecast         `json:"limit,omitzero"`  // when its trend reaches its limit, while it lasts
 	Trail    []Point          `json:"trail,omitempty"` // bounded, from just before the onset
 }
 

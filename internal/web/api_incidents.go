@@ -96,7 +96,14 @@ type jsonAnomaly struct {
 	Unit     string      `json:"unit,omitempty"`
 	Unsure   bool        `json:"unsure,omitempty"`
 	Doubts   []string    `json:"doubts,omitempty"`
+	Limit    *jsonLimit  `json:"limit,omitempty"`
 	Trail    []jsonPoint `json:"trail,omitempty"`
+}
+
+// jsonLimit is when a trend reaches its limit; without latest perhaps never.
+type jsonLimit struct {
+	Earliest time.Time `json:"earliest"`
+	Latest   time.Time `json:"latest,omitzero"`
 }
 
 type jsonPoint struct {
@@ -229,6 +236,9 @@ func (s *server) jsonAnomaly(a *incident.Anomaly, trail bool) jsonAnomaly {
 	}
 	if a.Caller != "" {
 		j.Caller = s.ServiceName(a.Caller)
+	}
+	if f := a.Limit; !f.Earliest.IsZero() {
+		j.Limit = &jsonLimit{Earliest: f.Earliest.UTC(), Latest: f.Latest.UTC()}
 	}
 	if trail {
 		for _, p := range a.Trail {

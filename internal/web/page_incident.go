@@ -309,6 +309,9 @@ func (s *server) anomalyText(a *incident.Anomaly) string {
 	if !math.IsNaN(a.Score) {
 		text += ", score " + plot.Significant(a.Score)
 	}
+	if limit := a.Forecast(); limit != "" {
+		text += ", " + limit
+	}
 	return text
 }
 
