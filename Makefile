@@ -5,7 +5,7 @@ GO       ?= go
 LINT      = $(GO) tool -modfile=tools/lint/go.mod
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds fuzz demo tools chromium clean
+.PHONY: build test rest unit stories live e2e browser lint fmt bench pictures bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds fuzz demo tools chromium clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/foreshock ./cmd/foreshock
@@ -98,6 +98,12 @@ budgets:
 evaluate-detectors:
 	@[ -n "$(DATA)" ] || { echo "DATA is missing: the folder with series/"; exit 2; }
 	$(GO) run ./internal/evaluate -data "$(DATA)" $(if $(OUT),-out "$(OUT)") $(if $(DOCS),-docs "$(DOCS)")
+
+# The pictures of docs/detectors, of real series:
+#   make pictures DATA=../shared/data
+pictures:
+	@[ -n "$(DATA)" ] || { echo "DATA is missing: the folder with series/ and incidents/"; exit 2; }
+	$(GO) run ./internal/evaluate -data "$(DATA)" -pictures docs/detectors
 
 # A short run of every fuzz target.
 FUZZTIME ?= 10s

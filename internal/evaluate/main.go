@@ -3,12 +3,14 @@
 // budgets, delay, and the figures of the data's own scorer.
 //
 //	go run ./internal/evaluate -data DIR [-out DIR] [-only NAME,…] [-docs FILE]
+//	go run ./internal/evaluate -data DIR -pictures docs/detectors
 //
 // DIR holds series/SET/data with CSV files of timestamp, value and label. With
 // -out the scores are written as the data's scorers read them. Where the scorers
 // are in DIR/score and Python 3 is there, they score the same scores, and the run
 // fails when their figures are not the same. With -docs the report is
-// written to FILE too.
+// written to FILE too. The second form only draws the pictures of the
+// detectors' pages.
 package main
 
 import (
@@ -45,12 +47,20 @@ type options struct {
 
 func main() {
 	var o options
-	var only string
+	var only, pictures string
 	flag.StringVar(&o.data, "data", "", "folder with series/")
 	flag.StringVar(&o.out, "out", "", "folder for the scores; none are written without it")
 	flag.StringVar(&o.docs, "docs", "", "file for the report as a page of documentation")
 	flag.StringVar(&only, "only", "", "names of methods, separated by commas; all without it")
+	flag.StringVar(&pictures, "pictures", "", "folder for the pictures of the detectors' pages; nothing is measured then")
 	flag.Parse()
+	if pictures != "" {
+		if err := draw(o.data, pictures); err != nil {
+			fmt.Fprintln(os.Stderr, "evaluate:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if only != "" {
 		o.only = splitNames(only)
 	}

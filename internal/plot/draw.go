@@ -38,12 +38,16 @@ type Options struct {
 	// Onset is marked by a line and what follows it until End by a tint. Zero: no mark.
 	Onset time.Time
 	End   time.Time // zero while the anomaly lasts
+	Spans []Span    // further anomalies, marked in the same way
 	Unit  string    // of the values, as [UnitFor] takes it
 	Title string    // the document's title, for those who do not see the picture
 	Theme Theme
 	// MaxPoints bounds what is drawn of the points, spikes and gaps first; 0 stands for 600.
 	MaxPoints int
 }
+
+// Span is the time from an onset to its end.
+type Span struct{ From, To time.Time }
 
 // ErrNoPoints is a fact about the series, not a failure.
 var ErrNoPoints = errors.New("no values were kept of this series")
@@ -72,6 +76,9 @@ func Draw(o Options) ([]byte, error) {
 	p.Add(grid)
 	if !o.Onset.IsZero() {
 		p.Add(onsetMark{at: seconds(o.Onset), until: until(o.End, end), colours: colours})
+	}
+	for _, s := range o.Spans {
+		p.Add(onsetMark{at: seconds(s.From), until: seconds(s.To), colours: colours})
 	}
 	addBand(p, points, colours)
 	addLine(p, points, func(q incident.Point) float64 { return q.Expected }, draw.LineStyle{
