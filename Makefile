@@ -5,7 +5,7 @@ GO       ?= go
 LINT      = $(GO) tool -modfile=tools/lint/go.mod
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: build test rest unit stories live e2e browser lint fmt bench pictures bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds fuzz demo tools chromium clean
+.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-rules pictures bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds fuzz demo tools chromium clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/foreshock ./cmd/foreshock
@@ -57,7 +57,7 @@ lint:
 	$(LINT) staticcheck -tags 'e2e browser slow' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./detectors/... ./rules/... ./internal/incident/...
+	$(GO) test -run '^$$' -bench . -skip 'MillionSeries|SideBySide' -benchmem ./detectors/... ./rules/... ./internal/incident/...
 
 # One table of what a sample of each detector costs: one series alone, and a
 # million in turn, as a rule's evaluation has them. Needs 2 GiB.
@@ -70,6 +70,13 @@ bench-detectors:
 	    for (i = 3; i < NF; i += 2) { if ($$(i+1) == "cpu-ns/sample") ns = $$i; if ($$(i+1) == "B/series") size = $$i; if ($$(i+1) == "allocs/op") allocs = $$i } \
 	    if (name[3] ~ /^series=1(-|$$)/) alone = ns; else printf "%-14s %12.0f %12.0f %10.0f %10d\n", name[2], alone, ns, size, allocs } \
 	  END { exit bad }'
+
+# Detection rules beside recording rules of the same expression and beside
+# Grafana's anomaly rules: processor time in one engine over the same 10,000 series; then the memory
+# of a rule of a million. Takes some minutes and 3 GiB.
+bench-rules:
+	$(GO) test -run '^$$' -bench SideBySide -benchtime 1x -timeout 1h ./rules
+	$(GO) test -run '^$$' -bench MillionSeries -benchtime 1x -timeout 1h ./rules
 
 # A history of 10,000 series and 7 days through the whole pipeline.
 bench-backtest:
