@@ -75,7 +75,7 @@ groups:
     expr: service:queue:max
     signal: saturation
   - detect: Blind
-    expr: up + on () up
+    expr: queue_depth + on () (queue_depth or label_replace(queue_depth, "copy", "1", "", ""))
     signal: saturation
 `
 
