@@ -90,15 +90,13 @@ func (c counts) quantileSlope(s float64) (z, slope float64) {
 	return r + math.Log(w/r)/r, t / (r * effect)
 }
 
-// lastMiss is how near in z the last step of reach begins.
+// lastMiss is how near in z the last step of reachFrom begins.
 const lastMiss = 0.05
 
-// reach is the number of events at which score is z for z above 0, −|z| for z
+// reachFrom is the number of events at which score is z for z above 0, −|z| for z
 // below, as the boundary between two whole numbers; 0 where not even none is
-// that rare, all trials where not even all are.
-func (c counts) reach(z float64) float64 { return c.reachFrom(z, 0) }
-
-// reachFrom is reach, searched from a guess if that is above zero.
+// that rare, all trials where not even all are. It is searched from a guess if
+// that is above zero.
 func (c counts) reachFrom(z, guess float64) float64 {
 	low, high := 0.5, c.mean
 	switch {

@@ -64,7 +64,7 @@ func TestTailReach(t *testing.T) {
 		{mean: 1, trials: 1e4}, {mean: 5, trials: 10}, {mean: 900, trials: 1000, alpha: 0.5},
 	} {
 		for _, z := range []float64{-40, -3, -1, 1, 3, 5, 12, 100} {
-			x := c.reach(z)
+			x := c.reachFrom(z, 0)
 			switch {
 			case x == 0.5 && z > 0:
 				if got := c.quantile(0.5); got < z {
@@ -99,7 +99,7 @@ func TestReachFrom(t *testing.T) {
 			for _, trials := range []float64{0, 3 * mean} {
 				c := counts{mean: mean, alpha: alpha, trials: trials}
 				for _, z := range []float64{-6, -2, 2, 4, 9} {
-					want := c.reach(z)
+					want := c.reachFrom(z, 0)
 					for _, guess := range []float64{1e-3, 0.5, 0.51, 1.5, mean, 1.01 * want, 30, 1e9} {
 						got := c.reachFrom(z, guess)
 						if got != want && math.Abs(c.quantile(got)-c.quantile(want)) > 0.01 {
@@ -121,7 +121,7 @@ func BenchmarkTail(b *testing.B) {
 	})
 	b.Run("reach", func(b *testing.B) {
 		for i := range b.N {
-			_ = c.reach(4 + float64(i%10)/10)
+			_ = c.reachFrom(4+float64(i%10)/10, 0)
 		}
 	})
 }

@@ -187,7 +187,8 @@ func (s *running) checkMetrics() {
 		"prometheus_rule_evaluation_duration_seconds", "prometheus_rule_group_duration_seconds",
 		"prometheus_rule_group_iterations_missed_total", "prometheus_rule_evaluation_failures_total",
 		"foreshock_rule_series", "foreshock_rule_series_refused_total", "foreshock_detector_states", "foreshock_anomalies",
-		"foreshock_incidents", "foreshock_alerts_sent_total", "foreshock_alerts_dropped_total", "foreshock_alerts_failed_total",
+		"foreshock_incidents", "foreshock_topology_edges", "foreshock_topology_edges_left_out_total", "foreshock_changes",
+		"foreshock_changes_left_out_total", "foreshock_alerts_sent_total", "foreshock_alerts_dropped_total", "foreshock_alerts_failed_total",
 		"foreshock_alerts_queue_length", "foreshock_alerts_queue_capacity", "foreshock_ready",
 		"foreshock_config_last_reload_successful", "foreshock_build_info", "foreshock_http_request_duration_seconds",
 	} {

@@ -116,7 +116,7 @@ func New(o Options) (*Engine, error) {
 		firing: map[string]time.Time{}, saved: map[string]string{}, warned: map[string]bool{}, told: map[string]bool{},
 	}
 	e.shown.Store(&shown{})
-	e.metrics = newMetrics(o.Registerer, e.Gaps)
+	e.metrics = newMetrics(o.Registerer, e.Gaps, e.known)
 	if err := e.configure(o.Config); err != nil {
 		return nil, err
 	}
@@ -225,6 +225,7 @@ type shown struct {
 	open, recent []*incident.Incident
 	graph        *topology.Graph
 	services     []topology.Service // with readings
+	topology     *topology.Topology
 }
 
 // Incidents returns the open ones, oldest first, and then the resolved ones,
@@ -256,13 +257,21 @@ func (e *Engine) Gaps() topology.Gaps {
 
 // show publishes the state after a tick.
 func (e *Engine) show(g *topology.Graph) {
-	v := &shown{recent: slices.Clone(e.recent), graph: g, services: e.correlator.Services()}
+	v := &shown{recent: slices.Clone(e.recent), graph: g, services: e.correlator.Services(), topology: e.topology}
 	for _, i := range e.open {
 		if i.State == incident.Open {
 			v.open = append(v.open, i)
 		}
 	}
 	e.shown.Store(v)
+}
+
+// known says what the graph and the changes hold, as of the last tick.
+func (e *Engine) known() (t topology.Stats, c change.Stats) {
+	if known := e.shown.Load().topology; known != nil {
+		t = known.Stats()
+	}
+	return t, e.o.Changes.Stats()
 }
 
 // Changes returns the tracker of changes.

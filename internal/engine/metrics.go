@@ -3,6 +3,7 @@ package engine
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/incident"
 	"github.com/foreshock/foreshock/internal/topology"
 )
@@ -16,7 +17,8 @@ type metrics struct {
 	journalFailures   prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer, gaps func() topology.Gaps) *metrics {
+// newMetrics makes the metrics of an engine. known is asked at each scrape.
+func newMetrics(reg prometheus.Registerer, gaps func() topology.Gaps, known func() (topology.Stats, change.Stats)) *metrics {
 	m := &metrics{
 		incidents: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "foreshock_incidents", Help: "Incidents by state and severity.",
@@ -45,6 +47,7 @@ func newMetrics(reg prometheus.Registerer, gaps func() topology.Gaps) *metrics {
 			gauge("foreshock_topology_unconnected_services", "Services with readings, but without a known caller or callee.", func() int { return len(gaps().Unconnected) }),
 			gauge("foreshock_topology_unread_services", "Services that are called, but have no readings.", func() int { return len(gaps().Unread) }),
 		)
+		reg.MustRegister(stock{known})
 		reg.MustRegister(m.incidents, m.opened, m.anomalies, m.refused, m.discoveryFailures, m.journalFailures)
 	}
 	return m
@@ -63,4 +66,44 @@ func (m *metrics) observe(incidents []*incident.Incident, refused int) {
 	}
 	m.anomalies.Set(float64(n))
 	m.refused.Set(float64(refused))
+}
+
+// stock collects what the graph and the changes hold, and what they did not take.
+type stock struct {
+	known func() (topology.Stats, change.Stats)
+}
+
+var (
+	descEdges = prometheus.NewDesc("foreshock_topology_edges", "Edges of the dependency graph.", []string{"from"}, nil)
+	descLeft  = prometheus.NewDesc("foreshock_topology_edges_left_out_total",
+		"Series of discovery queries that gave no edge: without one of the two services (dropped), of a service that calls itself (self), or over the limit (limit).",
+		[]string{"reason"}, nil)
+	descChanges     = prometheus.NewDesc("foreshock_changes", "Changes that are kept.", nil, nil)
+	descChangesLeft = prometheus.NewDesc("foreshock_changes_left_out_total",
+		"Changes that had to go for newer ones (evicted), series of discovery queries without service or version (dropped), services and versions over the limit (limit).",
+		[]string{"reason"}, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (stock) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descEdges, descLeft, descChanges, descChangesLeft} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (s stock) Collect(ch chan<- prometheus.Metric) {
+	t, c := s.known()
+	send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
+	}
+	send(descEdges, prometheus.GaugeValue, float64(t.Declared), "file")
+	send(descEdges, prometheus.GaugeValue, float64(t.Discovered), "discovery")
+	send(descLeft, prometheus.CounterValue, float64(t.Dropped), "dropped")
+	send(descLeft, prometheus.CounterValue, float64(t.SelfEdges), "self")
+	send(descLeft, prometheus.CounterValue, float64(t.Refused), "limit")
+	send(descChanges, prometheus.GaugeValue, float64(c.Changes))
+	send(descChangesLeft, prometheus.CounterValue, float64(c.Evicted), "evicted")
+	send(descChangesLeft, prometheus.CounterValue, float64(c.Dropped), "dropped")
+	send(descChangesLeft, prometheus.CounterValue, float64(c.Refused), "limit")
 }

@@ -202,20 +202,6 @@ func (g *Graph) Callers(s Service) []Edge {
 	return slices.Clone(g.callers[i])
 }
 
-// Connected reports whether one of the two services calls the other.
-func (g *Graph) Connected(a, b Service) bool {
-	return g.calls(a, b) || g.calls(b, a)
-}
-
-func (g *Graph) calls(caller, callee Service) bool {
-	i, ok := g.at(caller)
-	if !ok {
-		return false
-	}
-	_, found := slices.BinarySearchFunc(g.callees[i], callee, func(e Edge, s Service) int { return cmp.Compare(e.Callee, s) })
-	return found
-}
-
 // IsEntry reports whether the users of s are people: it is declared so, or it
 // has known callees (queues, and nodes and zones that it runs on, do not count) and
 // no known callers, is not declared as internal and is a service by its kind.

@@ -185,7 +185,7 @@ func TestGraphOfATimeStays(t *testing.T) {
 		}
 	}
 	kept.Nodes()[0].Entry, kept.Services()[0] = true, "z"
-	if got := edges(kept); got != want || kept.IsEntry("a") || fmt.Sprint(kept.Path("a", "b")) != "[a b]" {
+	if got := edges(kept); got != want || kept.IsEntry("a") {
 		t.Errorf("kept: got %s, want %s", got, want)
 	}
 }
@@ -194,15 +194,15 @@ func TestGraphOfATimeStays(t *testing.T) {
 func TestMissingEdgesAndCycles(t *testing.T) {
 	top := newTopology(t, Options{TTL: 5 * time.Minute, Declared: Declared{Edges: []Edge{{Caller: "c", Callee: "a", Declared: true}}}})
 	for _, c := range []struct {
-		minute                int
-		found                 string
-		want, down, component string
+		minute          int
+		found           string
+		want, component string
 	}{
-		{0, "a>b b>c", "a>b=1 b>c=1 c>a!", "[b c]", "a b c"},
-		{3, "a>b", "a>b=1 b>c=1 c>a!", "[b c]", "a b c"}, // one is missing: still known
-		{6, "a>b", "a>b=1 c>a!", "[b]", "a b c"},         // and forgotten
-		{7, "b>c", "a>b=1 b>c=1 c>a!", "[b c]", "a b c"}, // and back
-		{13, "", "c>a!", "[]", "a c | b"},                // nothing is found any more
+		{0, "a>b b>c", "a>b=1 b>c=1 c>a!", "a b c"},
+		{3, "a>b", "a>b=1 b>c=1 c>a!", "a b c"}, // one is missing: still known
+		{6, "a>b", "a>b=1 c>a!", "a b c"},       // and forgotten
+		{7, "b>c", "a>b=1 b>c=1 c>a!", "a b c"}, // and back
+		{13, "", "c>a!", "a c | b"},             // nothing is found any more
 	} {
 		now := start.Add(time.Duration(c.minute) * time.Minute)
 		var v promql.Vector
@@ -213,9 +213,6 @@ func TestMissingEdgesAndCycles(t *testing.T) {
 		g := top.At(now)
 		if got := edges(g); got != c.want {
 			t.Errorf("minute %d: got %s, want %s", c.minute, got, c.want)
-		}
-		if got := fmt.Sprint(g.Downstream("a")); got != c.down {
-			t.Errorf("minute %d: downstream of a: got %s, want %s", c.minute, got, c.down)
 		}
 		if got := show(g.Components(services("a b c"))); got != c.component {
 			t.Errorf("minute %d: components: got %s, want %s", c.minute, got, c.component)
