@@ -38,6 +38,7 @@ func commands() map[string]command {
 		"check":    {"say what is wrong with a configuration before it runs", runCheck},
 		"backtest": {"replay the past: what would have been sent, and was it right", runBacktest},
 		"detect":   {"one CSV series in, scores out", runDetect},
+		"init":     {"look at a Prometheus and write a first configuration", runInit},
 		"test":     {"unit tests of rules, in promtool's format and beyond", runTest},
 		"version":  {"print the version", runVersion},
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -63,4 +64,24 @@ func runDetect(ctx context.Context, args []string, std streams) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
+}
+
+func runInit(ctx context.Context, args []string, std streams) error {
+	o := app.InitOptions{Out: std.out}
+	f := flags("init", "--source.url=URL", std)
+	f.StringVar(&o.SourceURL, "source.url", "", "a server with Prometheus's query API")
+	f.StringVar(&o.HTTPFile, "http.config.file", "", "HTTP client configuration for --source.url, as promtool takes it")
+	f.StringVar(&o.Dir, "output.dir", ".", "where foreshock.yml and rules.yml are written")
+	logger := logFlags(f, std, "error")
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	var err error
+	if o.Logger, err = logger(); err != nil {
+		return err
+	}
+	if o.SourceURL == "" {
+		return usageError{errors.New("--source.url is missing: the Prometheus for which a configuration is written")}
+	}
+	return app.Init(ctx, o)
 }
