@@ -111,38 +111,18 @@ func (m *innovationModel) score(s *innovation, k tick, x innovationSample, sigma
 	if s.residuals < warmUp {
 		return out, false
 	}
-	terms := m.scoring.terms(s.clock.span())
-	if terms.short {
-		out.Doubts |= DoubtShortHistory
-	}
-	if !s.varied {
-		out.Doubts |= DoubtConstant
-	}
-	crowding := s.episodes.crowding(math.Log(k.dt))
-	alarm := s.episodes.reach(terms.need() + crowding)
-	low := lowThreshold(alarm)
-	z := 0.0
-	switch {
-	case x.rest == 0:
-	case sigma > 0:
-		z = min(maxPeak, math.Abs(x.rest)/sigma)
-	default: // the first change
-		z = maxPeak
-		s.first = m.scoring.firstChange(s.clock.span())
-	}
-	out.Score = terms.score(s.episodes.weeks(z) - crowding)
-	if z == maxPeak && s.first > 0 {
-		out.Score = s.first
-	} else if z > low {
-		out.Score = max(out.Score, s.first)
-	}
-	out.Lower = m.transform.back(s.origin + x.expected - alarm*sigma)
-	out.Upper = m.transform.back(s.origin + x.expected + alarm*sigma)
-	if s.departure.begins(z, low) && !s.held {
+	r := m.scoring.judge(departing{
+		episodes: &s.episodes, span: s.clock.span(), lnDistance: math.Log(k.dt), rest: x.rest, sigma: sigma, varied: s.varied, first: &s.first,
+	})
+	out.Score = r.score
+	out.Doubts |= r.doubts
+	out.Lower = m.transform.back(s.origin + x.expected - r.alarm*sigma)
+	out.Upper = m.transform.back(s.origin + x.expected + r.alarm*sigma)
+	if s.departure.begins(r.z, r.low) && !s.held {
 		s.savedScale, s.savedTime, s.isSaved = s.scale, k.t, true
 		began = true
 	}
-	s.departure.observe(k, z, low, out.Score, k.t, out.Up)
+	s.departure.observe(k, r.z, r.low, out.Score, k.t, out.Up)
 	if !s.departure.running {
 		s.first = 0
 	}

@@ -129,34 +129,14 @@ func (m *peersModel) judge(p *peer, g *among) {
 // score says how rare a member's rest is, and follows its departure.
 func (m *peersModel) score(p *peer, g *among, sigma float64) {
 	s, k, out := p.state, p.tick, p.out
-	terms := m.scoring.terms(s.clock.span())
-	if terms.short {
-		out.Doubts |= DoubtShortHistory
-	}
-	if !s.varied {
-		out.Doubts |= DoubtConstant
-	}
-	crowding := s.episodes.crowding(math.Log(k.dt))
-	alarm := s.episodes.reach(terms.need() + crowding)
-	low := lowThreshold(alarm)
-	z := 0.0
-	switch {
-	case p.rest == 0:
-	case sigma > 0:
-		z = min(maxPeak, math.Abs(p.rest)/sigma)
-	default: // the first change
-		z = maxPeak
-		s.first = m.scoring.firstChange(s.clock.span())
-	}
-	out.Score = terms.score(s.episodes.weeks(z) - crowding)
-	if z == maxPeak && s.first > 0 {
-		out.Score = s.first
-	} else if z > low {
-		out.Score = max(out.Score, s.first)
-	}
+	r := m.scoring.judge(departing{
+		episodes: &s.episodes, span: s.clock.span(), lnDistance: math.Log(k.dt), rest: p.rest, sigma: sigma, varied: s.varied, first: &s.first,
+	})
+	out.Score = r.score
+	out.Doubts |= r.doubts
 	middle := g.expected + s.habit.mean
-	out.Lower, out.Upper = m.transform.back(middle-alarm*sigma), m.transform.back(middle+alarm*sigma)
-	m.follow(p, z, low, low*sigma)
+	out.Lower, out.Upper = m.transform.back(middle-r.alarm*sigma), m.transform.back(middle+r.alarm*sigma)
+	m.follow(p, r.z, r.low, r.low*sigma)
 	if out.Onset = s.departure.onset(); out.Onset != 0 || out.Score >= 1 {
 		out.Kind = KindPeer
 	}

@@ -64,3 +64,51 @@ func (m terms) need() float64 { return m.one }
 func (j scoring) firstChange(span float64) float64 {
 	return 1 + max(0, math.Log10(span/j.period))
 }
+
+// departing is a sample's rest, and what its rarity depends on.
+type departing struct {
+	episodes   *episodes
+	span       float64 // weeks
+	lnDistance float64 // to the last sample, ln of seconds
+	rest       float64
+	sigma      float64 // the scale of rests; 0 while they never varied
+	varied     bool
+	// first is the score of the first change of a series that was constant; it
+	// stands for the departure that began with it.
+	first *float64
+}
+
+// judged is how rare a rest is, and where an alarm and a departure begin, in
+// scales.
+type judged struct {
+	score, z, alarm, low float64
+	doubts               Doubt
+}
+
+func (j scoring) judge(d departing) (out judged) {
+	terms := j.terms(d.span)
+	if terms.short {
+		out.doubts |= DoubtShortHistory
+	}
+	if !d.varied {
+		out.doubts |= DoubtConstant
+	}
+	crowding := d.episodes.crowding(d.lnDistance)
+	out.alarm = d.episodes.reach(terms.need() + crowding)
+	out.low = lowThreshold(out.alarm)
+	switch {
+	case d.rest == 0:
+	case d.sigma > 0:
+		out.z = min(maxPeak, math.Abs(d.rest)/d.sigma)
+	default: // the first change
+		out.z = maxPeak
+		*d.first = j.firstChange(d.span)
+	}
+	out.score = terms.score(d.episodes.weeks(out.z) - crowding)
+	if out.z == maxPeak && *d.first > 0 {
+		out.score = *d.first
+	} else if out.z > out.low {
+		out.score = max(out.score, *d.first)
+	}
+	return out
+}

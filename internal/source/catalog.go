@@ -188,14 +188,7 @@ func (r *Remote) LabelNames(ctx context.Context, matches []string, from, to time
 		return nil, notes, err
 	}
 	there, warnings, err := r.api.LabelNames(ctx, matches, from, to, r.limit(limit)...)
-	if err != nil {
-		return nil, notes, r.lookupError(ctx, err)
-	}
-	for _, name := range there {
-		here = append(here, string(name))
-	}
-	r.note(&notes, warnings)
-	return truncate(sortedSet(here), limit, &notes), notes, nil
+	return both(ctx, r, here, there, limit, notes, warnings, err)
 }
 
 // LabelValues returns the values of a label of the server's series and of the results.
@@ -208,14 +201,20 @@ func (r *Remote) LabelValues(ctx context.Context, name string, matches []string,
 		name = model.EscapeName(name, model.ValueEncodingEscaping) // as a part of a path
 	}
 	there, warnings, err := r.api.LabelValues(ctx, name, matches, from, to, r.limit(limit)...)
+	return both(ctx, r, here, there, limit, notes, warnings, err)
+}
+
+// both makes one sorted answer of ours and the server's.
+func both[T ~string](ctx context.Context, r *Remote, here []string, there []T, limit int, notes annotations.Annotations, warnings apiv1.Warnings, err error) ([]string, annotations.Annotations, error) {
 	if err != nil {
 		return nil, notes, r.lookupError(ctx, err)
 	}
-	for _, v := range there {
-		here = append(here, string(v))
+	for _, s := range there {
+		here = append(here, string(s))
 	}
+	slices.Sort(here)
 	r.note(&notes, warnings)
-	return truncate(sortedSet(here), limit, &notes), notes, nil
+	return truncate(slices.Compact(here), limit, &notes), notes, nil
 }
 
 // Series returns the label sets of the server's series and of the results, sorted.
@@ -261,11 +260,6 @@ func (r *Remote) note(notes *annotations.Annotations, warnings apiv1.Warnings) {
 
 func (r *Remote) lookupError(ctx context.Context, err error) error {
 	return fmt.Errorf("source %s: %w", r.shown, r.classify(ctx, explainServer(err)))
-}
-
-func sortedSet(all []string) []string {
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 func toLabels(set model.LabelSet) labels.Labels {
