@@ -2,6 +2,7 @@ package topology
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -14,6 +15,7 @@ type Graph struct {
 	nodes   []Node
 	index   map[Service]int
 	callees [][]Edge // by caller, sorted by callee
+	to      [][]int  // of callees, the place of the callee in names
 	callers [][]Edge // by callee, sorted by caller
 	edges   []Edge   // sorted by caller, callee
 	entries []bool   // by service
@@ -61,10 +63,11 @@ func NewGraph(nodes []Node, edges []Edge) *Graph {
 		g.nodes = append(g.nodes, by[s])
 	}
 	g.edges = slices.SortedFunc(maps.Values(unique), compareEdges)
-	g.callees, g.callers = make([][]Edge, len(by)), make([][]Edge, len(by))
+	g.callees, g.callers, g.to = make([][]Edge, len(by)), make([][]Edge, len(by)), make([][]int, len(by))
 	for _, e := range g.edges {
 		from, to := g.index[e.Caller], g.index[e.Callee]
 		g.callees[from] = append(g.callees[from], e)
+		g.to[from] = append(g.to[from], to)
 		g.callers[to] = append(g.callers[to], e)
 	}
 	for i := range g.nodes {
@@ -186,20 +189,42 @@ func (g *Graph) Nodes() []Node {
 
 // Callees returns the edges to the services that s calls, sorted by callee.
 func (g *Graph) Callees(s Service) []Edge {
-	i, ok := g.at(s)
-	if !ok {
-		return nil
-	}
-	return slices.Clone(g.callees[i])
+	return slices.Clone(g.out(s))
 }
 
 // Callers returns the edges from the services that call s, sorted by caller.
 func (g *Graph) Callers(s Service) []Edge {
+	return slices.Clone(g.in(s))
+}
+
+// EachCallee yields what [Graph.Callees] returns, without a copy of the list.
+func (g *Graph) EachCallee(s Service) iter.Seq[Edge] { return slices.Values(g.out(s)) }
+
+// EachCaller yields what [Graph.Callers] returns, without a copy of the list.
+func (g *Graph) EachCaller(s Service) iter.Seq[Edge] { return slices.Values(g.in(s)) }
+
+// HasCallees reports whether it is known that s calls another service.
+func (g *Graph) HasCallees(s Service) bool { return len(g.out(s)) > 0 }
+
+// HasCallers reports whether it is known that another service calls s.
+func (g *Graph) HasCallers(s Service) bool { return len(g.in(s)) > 0 }
+
+// out is [Graph.Callees] without a copy.
+func (g *Graph) out(s Service) []Edge {
 	i, ok := g.at(s)
 	if !ok {
 		return nil
 	}
-	return slices.Clone(g.callers[i])
+	return g.callees[i]
+}
+
+// in is [Graph.Callers] without a copy.
+func (g *Graph) in(s Service) []Edge {
+	i, ok := g.at(s)
+	if !ok {
+		return nil
+	}
+	return g.callers[i]
 }
 
 // IsEntry reports whether the users of s are people: it is declared so, or it

@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"maps"
 	"slices"
 )
 
@@ -17,37 +16,30 @@ func (g *Graph) Components(set []Service) [][]Service {
 	if len(names) > 0 && names[0] == "" {
 		names = names[1:]
 	}
-	given := make(map[Service]int, len(names))
-	parent := make([]int, len(names))
-	for i, s := range names {
-		given[s], parent[i] = i, i
-	}
-	find := func(i int) int {
-		for parent[i] != i {
-			parent[i] = parent[parent[i]]
-			i = parent[i]
+	places, given := g.places(names)
+	all := newUnion(len(names))
+	callers := make([][]int, len(given)) // of services in between: the given ones that call them
+	var middles []int
+	for i, place := range places {
+		if place < 0 {
+			continue
 		}
-		return i
-	}
-	join := func(a, b int) {
-		ra, rb := find(a), find(b)
-		parent[max(ra, rb)] = min(ra, rb)
-	}
-	callers := map[Service][]int{} // of services in between: the given ones that call them
-	for i, s := range names {
-		for _, e := range g.out(s) {
-			if k, ok := given[e.Callee]; ok {
-				join(i, k)
+		for _, to := range g.to[place] {
+			if k := given[to]; k >= 0 {
+				all.join(i, k)
 				continue
 			}
-			callers[e.Callee] = append(callers[e.Callee], i)
+			if callers[to] == nil {
+				middles = append(middles, to)
+			}
+			callers[to] = append(callers[to], i)
 		}
 	}
-	for _, middle := range slices.Sorted(maps.Keys(callers)) {
+	for _, middle := range middles {
 		first := -1
-		for _, e := range g.out(middle) {
-			if k, ok := given[e.Callee]; ok {
-				join(callers[middle][0], k)
+		for _, to := range g.to[middle] {
+			if k := given[to]; k >= 0 {
+				all.join(callers[middle][0], k)
 				first = k
 			}
 		}
@@ -55,26 +47,63 @@ func (g *Graph) Components(set []Service) [][]Service {
 			continue
 		}
 		for _, i := range callers[middle] {
-			join(i, first)
+			all.join(i, first)
 		}
 	}
-	groups := map[int][]Service{}
-	for i, s := range names {
-		r := find(i)
-		groups[r] = append(groups[r], s)
-	}
-	out := make([][]Service, 0, len(groups))
-	for _, r := range slices.Sorted(maps.Keys(groups)) {
-		out = append(out, groups[r])
-	}
-	return out
+	return all.groups(names)
 }
 
-// out is [Graph.Callees] without a copy.
-func (g *Graph) out(s Service) []Edge {
-	i, ok := g.at(s)
-	if !ok {
-		return nil
+// places returns where each of the names stands in the graph, -1 where it is not
+// known, and the other way round for all services of the graph.
+func (g *Graph) places(names []Service) (places, given []int) {
+	if g != nil {
+		given = slices.Repeat([]int{-1}, len(g.names))
 	}
-	return g.callees[i]
+	places = make([]int, len(names))
+	for i, s := range names {
+		places[i] = -1
+		if place, ok := g.at(s); ok {
+			places[i], given[place] = place, i
+		}
+	}
+	return places, given
+}
+
+// union is a partition of numbers; the smallest of a part stands for it.
+type union []int
+
+func newUnion(n int) union {
+	u := make(union, n)
+	for i := range u {
+		u[i] = i
+	}
+	return u
+}
+
+func (u union) find(i int) int {
+	for u[i] != i {
+		u[i] = u[u[i]]
+		i = u[i]
+	}
+	return i
+}
+
+func (u union) join(a, b int) {
+	ra, rb := u.find(a), u.find(b)
+	u[max(ra, rb)] = min(ra, rb)
+}
+
+// groups lists the names of each part, the parts by their first.
+func (u union) groups(names []Service) [][]Service {
+	var out [][]Service
+	group := make([]int, len(u)) // of the one that stands for it
+	for i, s := range names {
+		first := u.find(i)
+		if first == i {
+			group[i] = len(out)
+			out = append(out, nil)
+		}
+		out[group[first]] = append(out[group[first]], s)
+	}
+	return out
 }
