@@ -46,13 +46,12 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 	k.calibrate(t.Causes)
 	t.Guess = k.guessed()
 	t.Known = known(t.Causes) && !t.Guess
-	t.Services = t.Services[:0:0]
-	t.Effects, t.Anomalies = nil, nil
+	// Earlier outputs hold the lists of earlier steps.
+	t.Services, t.Effects = make([]topology.Service, 0, len(ev)), slices.Grow([]Effect(nil), len(ev)-1)
+	var involved []*Anomaly
 	for _, e := range ev {
 		t.Services = append(t.Services, e.service)
-		for _, a := range e.anomalies {
-			t.Anomalies = append(t.Anomalies, *a)
-		}
+		involved = append(involved, e.anomalies...)
 		if t.Known && e.service == t.Causes[0].Service {
 			continue
 		}
@@ -62,7 +61,11 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 		})
 	}
 	slices.Sort(t.Services)
-	slices.SortFunc(t.Anomalies, func(a, b Anomaly) int { return compareAnomalies(&a, &b) })
+	slices.SortFunc(involved, compareAnomalies)
+	t.Anomalies = slices.Grow([]Anomaly(nil), len(involved))
+	for _, a := range involved {
+		t.Anomalies = append(t.Anomalies, *a)
+	}
 	t.NotPaged = k.notPaged(t)
 	t.Changes = k.attribute(t, begin)
 	t.Demand = k.demanded(t)
@@ -155,7 +158,7 @@ func ahead(ch change.Change, onset time.Time) string {
 // from outside the system.
 func (c Case) outside(e *evidence) bool {
 	more := e.find(demand)
-	if more == nil || len(c.graph.Callers(e.service)) > 0 {
+	if more == nil || c.graph.HasCallers(e.service) {
 		return false
 	}
 	first := e.find(symptom)

@@ -93,7 +93,8 @@ type thread struct {
 	hold     time.Duration
 	apart    time.Time // since when its parts are not connected
 	told     told
-	sincePg  time.Time // since when it has asked for a page
+	sincePg  time.Time  // since when it has asked for a page
+	order    []*Anomaly // of its series, see [Correlator.ordered]; nil: to be made anew
 }
 
 // New makes a correlator.
@@ -159,6 +160,9 @@ func (c *Correlator) Step(now time.Time, in Input) Output {
 		c.began = now
 	}
 	c.observe(now, in)
+	for _, t := range c.open {
+		t.order = nil
+	}
 	c.gather(now, in.Graph)
 	c.split(now, in.Graph)
 	var out Output
@@ -238,13 +242,14 @@ func (c *Correlator) changed(now time.Time, list []change.Change) {
 // with evidence, and those of open incidents, that are connected belong together.
 func (c *Correlator) gather(now time.Time, g *topology.Graph) {
 	active := map[topology.Service]bool{}
-	bySvc := map[topology.Service][]*track{}
-	for _, t := range c.tracks.running() {
+	for t := range c.tracks.departing {
+		if !t.running() {
+			continue
+		}
 		active[t.last.Service] = true
 		if t.last.Caller != "" {
 			active[t.last.Caller] = true
 		}
-		bySvc[t.last.Service] = append(bySvc[t.last.Service], t)
 	}
 	alertsOf := map[topology.Service][]Alert{}
 	for _, a := range c.alerts {
@@ -256,10 +261,13 @@ func (c *Correlator) gather(now time.Time, g *topology.Graph) {
 			active[s] = true
 		}
 	}
-	for _, group := range g.Components(slices.Sorted(maps.Keys(active))) {
+	for _, group := range g.Components(slices.Collect(maps.Keys(active))) {
 		t := c.threadOf(now, group)
 		for _, s := range group {
-			for _, tr := range bySvc[s] {
+			for _, tr := range c.tracks.byService[s] {
+				if !tr.running() {
+					continue
+				}
 				t = c.ensure(t, tr.anomaly.Onset)
 				if t == nil {
 					break
@@ -372,6 +380,7 @@ func (c *Correlator) ensure(t *thread, onset time.Time) *thread {
 
 func (t *thread) join(tr *track) {
 	t.keys[tr.key] = true
+	t.order = nil
 	t.services[tr.last.Service] = true
 	if tr.last.Caller != "" {
 		t.services[tr.last.Caller] = true
@@ -380,6 +389,7 @@ func (t *thread) join(tr *track) {
 
 func (t *thread) absorb(o *thread) {
 	maps.Copy(t.keys, o.keys)
+	t.order = nil
 	maps.Copy(t.alerts, o.alerts)
 	maps.Copy(t.services, o.services)
 	for severity, score := range o.peaks {

@@ -265,36 +265,3 @@ func TestJSONKeepsUnknownNumbers(t *testing.T) {
 		t.Errorf("got %+v from %s", got, b)
 	}
 }
-
-func BenchmarkStepStorm(b *testing.B) {
-	const services, readings = 2000, 5000
-	rng := rand.New(rand.NewPCG(1, 1))
-	svc := func(i int) topology.Service { return topology.Service(fmt.Sprintf("s%04d", i)) }
-	var edges []topology.Edge
-	for i := 1; i < services; i++ {
-		for range 10 {
-			edges = append(edges, topology.Edge{Caller: svc(rng.IntN(i)), Callee: svc(i), Rate: 1})
-		}
-	}
-	g := topology.NewGraph(nil, edges)
-	for b.Loop() {
-		b.StopTimer()
-		c, err := New(testOptions())
-		if err != nil {
-			b.Fatal(err)
-		}
-		in := Input{Graph: g}
-		for i := range readings {
-			in.Readings = append(in.Readings, Reading{
-				Time: day, Rule: "r", Series: fmt.Sprint(i), Service: svc(i % services), Signal: Errors,
-				Value: 1, Score: 2, Up: true, Anomalous: true, Onset: day,
-			})
-		}
-		c.Step(day, in)
-		in.Readings = nil
-		b.StartTimer()
-		for k := 1; k < 5; k++ {
-			c.Step(day.Add(time.Duration(k)*15*time.Second), in)
-		}
-	}
-}

@@ -131,7 +131,9 @@ func (c *Correlator) holds(now time.Time) []Hold {
 		_, sent := since[c.tracks.get(seriesKey{h.Rule, h.Series}).last.Service]
 		return sent
 	})
-	for _, s := range slices.Sorted(maps.Keys(since)) {
+	held := slices.Sorted(maps.Keys(since))
+	for _, s := range held {
+		out = slices.Grow(out, len(c.tracks.byService[s]))
 		for _, tr := range c.tracks.byService[s] {
 			out = append(out, Hold{Rule: tr.key.rule, Series: tr.key.series, Since: since[s]})
 		}

@@ -1,7 +1,9 @@
 package incident
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/foreshock/foreshock/internal/topology"
@@ -166,3 +168,52 @@ func between(a *Anomaly) bool {
 
 // repeats: a caller makes more calls for each that it gets.
 func repeats(a *Anomaly) bool { return a.Caller != "" && a.Signal == Traffic && a.Up }
+
+// describe says what a service has, what users feel first: of each signal the
+// strongest departure, from what is expected to its worst.
+func (e *evidence) describe() string {
+	var parts []string
+	for _, signal := range []Signal{Errors, Latency, Saturation, Traffic} {
+		var its []strongest
+		for _, a := range e.anomalies {
+			if a.Signal != signal {
+				continue
+			}
+			of := e.part(a)
+			i, known := slices.BinarySearchFunc(its, of, func(s strongest, of string) int { return cmp.Compare(s.of, of) })
+			switch {
+			case !known:
+				its = slices.Insert(its, i, strongest{of, a})
+			case a.Score > its[i].Score:
+				its[i].Anomaly = a
+			}
+		}
+		for _, s := range its {
+			parts = append(parts, string(signal)+s.of+" "+s.amount(s.Expected)+" → "+s.amount(s.Value))
+		}
+	}
+	var alerts []string
+	for _, a := range e.alerts {
+		alerts = append(alerts, "alert "+a.Name)
+	}
+	slices.Sort(alerts)
+	return list(append(parts, slices.Compact(alerts)...), 6)
+}
+
+// strongest is the strongest departure of one part of a service's work.
+type strongest struct {
+	of string
+	*Anomaly
+}
+
+// part says whether an anomaly is of the service itself, or of its calls to or
+// from which other one.
+func (e *evidence) part(a *Anomaly) string {
+	switch a.Caller {
+	case "":
+		return ""
+	case e.service:
+		return " of calls to " + name(a.Service)
+	}
+	return " of calls from " + name(a.Caller)
+}

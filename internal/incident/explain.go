@@ -2,6 +2,7 @@ package incident
 
 import (
 	"math"
+	"slices"
 
 	"github.com/foreshock/foreshock/internal/topology"
 )
@@ -45,18 +46,16 @@ func ownTrouble(e *evidence) bool {
 
 // heavy hands the load of a service to callers whose own work rose without
 // being asked more: the one whose queries became expensive, say.
-func (c Case) heavy(i int, index map[topology.Service]int, row map[int]float64, left *float64) bool {
+func (c Case) heavy(i int, index map[topology.Service]int, row *[]share, left *float64) bool {
 	e := c.evidence[i]
-	to, most := map[int]float64{}, 0.0
-	for _, edge := range c.graph.Callers(e.service) {
-		j, ok := index[edge.Caller]
-		if !ok {
-			continue
-		}
+	var to []share
+	most := 0.0
+	for _, caller := range c.callers(e, index) {
+		j := caller.at
 		p := c.evidence[j]
 		work := p.find(internal)
 		if work != nil && !explains(p.find(demand), work) && !p.onset.After(e.onset.Add(c.slack)) {
-			to[j] = strength(p)
+			to = append(to, share{j, strength(p)})
 			most = math.Max(most, credible(work.Score, e))
 		}
 	}
@@ -65,31 +64,25 @@ func (c Case) heavy(i int, index map[topology.Service]int, row map[int]float64, 
 }
 
 // demanding returns the callers that are asked comparably more themselves.
-func (c Case) demanding(e *evidence, more *Anomaly, index map[topology.Service]int) map[int]float64 {
-	to := map[int]float64{}
-	for _, edge := range c.graph.Callers(e.service) {
-		j, ok := index[edge.Caller]
-		if !ok {
-			continue
-		}
+func (c Case) demanding(e *evidence, more *Anomaly, index map[topology.Service]int) []share {
+	var to []share
+	for _, caller := range c.callers(e, index) {
+		j := caller.at
 		p := c.evidence[j]
 		if m := p.find(demand); m != nil && explains(m, more) && !m.Onset.After(more.Onset.Add(c.slack)) {
-			to[j] = 1 + edge.Rate
+			to = append(to, share{j, 1 + caller.rate})
 		}
 	}
 	return to
 }
 
 // lacking returns the callers that are asked for less themselves.
-func (c Case) lacking(e *evidence, less *Anomaly, index map[topology.Service]int) map[int]float64 {
-	to := map[int]float64{}
-	for _, edge := range c.graph.Callers(e.service) {
-		j, ok := index[edge.Caller]
-		if !ok {
-			continue
-		}
+func (c Case) lacking(e *evidence, less *Anomaly, index map[topology.Service]int) []share {
+	var to []share
+	for _, caller := range c.callers(e, index) {
+		j := caller.at
 		if l := c.evidence[j].find(lack); l != nil && l.ratio() >= comparable*less.ratio() && !l.Onset.After(less.Onset.Add(c.slack)) {
-			to[j] = 1 + edge.Rate
+			to = append(to, share{j, 1 + caller.rate})
 		}
 	}
 	return to
@@ -97,17 +90,17 @@ func (c Case) lacking(e *evidence, less *Anomaly, index map[topology.Service]int
 
 // amplifiers returns the callers in trouble of a service that is asked more
 // although they are not: they repeat their calls.
-func (c Case) amplifiers(e *evidence, index map[topology.Service]int) map[int]float64 {
-	to, seen := map[int]float64{}, map[int]float64{}
-	for _, edge := range c.graph.Callers(e.service) {
-		if j, ok := index[edge.Caller]; ok {
-			to[j] = 1
-			if c.changedBefore(c.evidence[j]) != nil {
-				to[j] = 3
-			}
-			if c.evidence[j].find(func(a *Anomaly) bool { return repeats(a) && a.Service == e.service }) != nil {
-				seen[j] = to[j]
-			}
+func (c Case) amplifiers(e *evidence, index map[topology.Service]int) []share {
+	var to, seen []share
+	for _, caller := range c.callers(e, index) {
+		j := caller.at
+		weight := 1.0
+		if c.changedBefore(c.evidence[j]) != nil {
+			weight = 3
+		}
+		to = append(to, share{j, weight})
+		if c.evidence[j].find(func(a *Anomaly) bool { return repeats(a) && a.Service == e.service }) != nil {
+			seen = append(seen, share{j, weight})
 		}
 	}
 	if len(seen) > 0 {
@@ -129,7 +122,7 @@ func (c Case) amplifies(e *evidence, index map[topology.Service]int) bool {
 			return true
 		}
 	}
-	for _, edge := range c.graph.Callees(e.service) {
+	for edge := range c.graph.EachCallee(e.service) {
 		j, ok := index[edge.Callee]
 		if !ok {
 			continue
@@ -147,13 +140,13 @@ func (c Case) breaks(e *evidence, index map[topology.Service]int) bool {
 	if c.well == nil || e.find(symptom) == nil {
 		return false
 	}
-	for _, edge := range c.graph.Callees(e.service) {
+	for edge := range c.graph.EachCallee(e.service) {
 		j, ok := index[edge.Callee]
 		if !ok || c.evidence[j].find(symptom) == nil || c.evidence[j].find(internal) != nil || c.changedBefore(c.evidence[j]) != nil {
 			continue
 		}
 		others, well := 0, true
-		for _, other := range c.graph.Callers(edge.Callee) {
+		for other := range c.graph.EachCaller(edge.Callee) {
 			if other.Caller != e.service {
 				others++
 				well = well && c.well(other.Caller)
@@ -181,25 +174,52 @@ func (c Case) answered(j int, more *Anomaly, index map[topology.Service]int) boo
 	return false
 }
 
+// neighbour is a service with evidence at the other end of calls.
+type neighbour struct {
+	at   int // in the evidence
+	rate float64
+}
+
+// callers returns the callers with evidence, in its order.
+func (c Case) callers(e *evidence, index map[topology.Service]int) []neighbour {
+	known := &c.lookups.callers[index[e.service]]
+	if *known == nil {
+		*known = make([]neighbour, 0, 8)
+		for edge := range c.graph.EachCaller(e.service) {
+			if j, ok := index[edge.Caller]; ok {
+				*known = append(*known, neighbour{j, edge.Rate})
+			}
+		}
+		slices.SortFunc(*known, func(a, b neighbour) int { return a.at - b.at })
+	}
+	return *known
+}
+
 // callees returns the callees whose trouble explains symptoms of the service,
 // weighted, and how much of them the one that explains most does explain.
-func (c Case) callees(e *evidence, index map[topology.Service]int) (to map[int]float64, most float64) {
-	to = map[int]float64{}
+func (c Case) callees(e *evidence, index map[topology.Service]int) (to []share, most float64) {
+	known := &c.lookups.callees[index[e.service]]
+	if known.known {
+		return known.to, known.most
+	}
 	for _, j := range c.below(e.service, index) {
 		d := c.evidence[j]
 		if d.find(symptom) == nil && d.find(internal) == nil && d.find(between) == nil && len(d.alerts) == 0 {
 			continue
 		}
-		share := adds(d, e)
-		most = math.Max(most, share)
-		to[j] = strength(d) * share
+		part := adds(d, e)
+		most = math.Max(most, part)
+		weight := strength(d) * part
 		if d.onset.After(e.onset.Add(c.slack)) {
-			to[j] *= tooLate
+			weight *= tooLate
 		}
+		to = append(to, share{j, weight})
 	}
-	for j := range to {
-		to[j] /= most
+	for k := range to {
+		to[k].part /= most
 	}
+	to = inOrder(to)
+	*known = calleesOf{to, most, true}
 	return to, most
 }
 
@@ -242,23 +262,28 @@ func adds(callee, caller *evidence) float64 {
 // nothing is known, or which carries the trouble within its noise. One that is
 // watched and well cuts the chain.
 func (c Case) below(s topology.Service, index map[topology.Service]int) []int {
-	seen := map[int]bool{index[s]: true}
-	var out []int
+	self := index[s]
+	if known := c.lookups.below[self]; known != nil {
+		return known
+	}
+	out, listed := []int{}, c.lookups.listed
+	listed[self] = self
 	add := func(t topology.Service) bool {
 		j, ok := index[t]
-		if ok && !seen[j] {
-			seen[j] = true
+		if ok && listed[j] != self {
+			listed[j] = self
 			out = append(out, j)
 		}
 		return ok
 	}
-	for _, edge := range c.graph.Callees(s) {
+	for edge := range c.graph.EachCallee(s) {
 		if !add(edge.Callee) && (c.well == nil || !c.well(edge.Callee) || c.carries(edge.Callee, c.evidence[index[s]])) {
-			for _, next := range c.graph.Callees(edge.Callee) {
+			for next := range c.graph.EachCallee(edge.Callee) {
 				add(next.Callee)
 			}
 		}
 	}
+	c.lookups.below[self] = out
 	return out
 }
 

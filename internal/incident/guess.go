@@ -10,7 +10,7 @@ import (
 // edgeless reports whether nothing is known of whom a service calls and who
 // calls it.
 func edgeless(g *topology.Graph, s topology.Service) bool {
-	return len(g.Callers(s)) == 0 && len(g.Callees(s)) == 0
+	return !g.HasCallers(s) && !g.HasCallees(s)
 }
 
 // guess makes one incident of several that ask to be sent, began together and

@@ -2,7 +2,6 @@ package incident
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -17,6 +16,7 @@ type Case struct {
 	graph    *topology.Graph
 	changes  []change.Change // within the window before the onset, oldest first
 	slack    time.Duration   // onsets nearer than this count as equal
+	lookups  *lookups        // made by the ranker
 	// watched reports whether there are readings of a service; nil: of all.
 	watched func(topology.Service) bool
 	// well reports whether latency or errors of a service are watched and
@@ -81,29 +81,28 @@ func BlameFlow(c Case) []Candidate {
 	for i, e := range c.evidence {
 		index[e.service] = i
 	}
-	flow := make([]map[int]float64, n)
-	to := make([][]int, n) // the keys of flow, sorted
+	c.lookups = newLookups(n)
+	flow := make([][]share, n)
 	for i := range flow {
 		flow[i] = c.handOn(i, index)
-		to[i] = slices.Sorted(maps.Keys(flow[i]))
 	}
-	held, moving := make([]float64, n), c.start()
+	held, moving, next := make([]float64, n), c.start(), make([]float64, n)
 	for range rounds {
-		next := make([]float64, n)
+		clear(next)
 		for i, amount := range moving {
 			if amount < 1e-6 {
 				held[i] += amount
 				continue
 			}
-			for _, j := range to[i] {
-				if j == i {
-					held[i] += amount * flow[i][j]
+			for _, s := range flow[i] {
+				if s.to == i {
+					held[i] += amount * s.part
 				} else {
-					next[j] += amount * flow[i][j]
+					next[s.to] += amount * s.part
 				}
 			}
 		}
-		moving = next
+		moving, next = next, moving
 	}
 	for i, amount := range moving {
 		held[i] += amount
@@ -113,13 +112,61 @@ func BlameFlow(c Case) []Candidate {
 		out = append(out, Candidate{
 			Service: e.service, Onset: e.onset,
 			Confidence: math.Round(held[i]*1000) / 1000,
-			Reason:     c.reason(i, index),
 		})
 	}
 	slices.SortStableFunc(out, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(b.Confidence, a.Confidence), a.Onset.Compare(b.Onset), cmp.Compare(a.Service, b.Service))
 	})
+	out = slices.Clone(out[:min(len(out), maxCandidates)])
+	for k := range out {
+		out[k].Reason = c.reason(index[out[k].Service], index)
+	}
 	return out
+}
+
+// maxCandidates bounds the candidates that are kept and explained.
+const maxCandidates = 100
+
+// share is the part of the blame that a service hands to another one, or keeps.
+type share struct {
+	to   int
+	part float64
+}
+
+// inOrder sorts shares by where they go and adds up those that go to the same.
+func inOrder(row []share) []share {
+	slices.SortStableFunc(row, func(a, b share) int { return a.to - b.to })
+	out := row[:0]
+	for _, s := range row {
+		if n := len(out); n > 0 && out[n-1].to == s.to {
+			out[n-1].part += s.part
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// lookups remember, by service, what a ranking looks up again and again.
+type lookups struct {
+	below   [][]int // nil: not looked up yet
+	callees []calleesOf
+	callers [][]neighbour
+	listed  []int // by service below: above which one it was listed last
+}
+
+func newLookups(services int) *lookups {
+	s := &lookups{below: make([][]int, services), callees: make([]calleesOf, services), callers: make([][]neighbour, services), listed: make([]int, services)}
+	for i := range s.listed {
+		s.listed[i] = -1
+	}
+	return s
+}
+
+type calleesOf struct {
+	to    []share // sorted; a weight each
+	most  float64
+	known bool
 }
 
 // start distributes one unit of blame over the services that suffer harm.
@@ -170,16 +217,16 @@ func deviation(e *evidence) float64 {
 
 // handOn returns how the service divides the blame it is given; the entry of
 // the service itself is what stays. The row sums to 1.
-func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
-	row := map[int]float64{}
+func (c Case) handOn(i int, index map[topology.Service]int) []share {
+	var row []share
 	e := c.evidence[i]
 	left := 1.0
-	keep := func(share float64) {
-		row[i] += left * share
-		left -= left * share
+	keep := func(part float64) {
+		row = append(row, share{i, left * part})
+		left -= left * part
 	}
 	more := e.find(demand)
-	heavy := ownTrouble(e) && c.heavy(i, index, row, &left)
+	heavy := ownTrouble(e) && c.heavy(i, index, &row, &left)
 	if work := e.find(internal); work != nil && !explains(more, work) && !heavy {
 		keep(keepsOwnWork * credible(work.Score, e))
 	}
@@ -194,19 +241,19 @@ func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
 		callers := c.demanding(e, more, index)
 		switch {
 		case len(callers) > 0:
-			give(row, &left, toDemand*accounts(e, more), callers)
-		case len(c.graph.Callers(e.service)) == 0:
+			give(&row, &left, toDemand*accounts(e, more), callers)
+		case !c.graph.HasCallers(e.service):
 			// More users than usual: nobody inside asks for more.
 			keep(keepsOwnWork * credible(more.Score, e) * (1 - c.unasked(callees, most, index)))
 		case !c.answered(i, more, index):
-			give(row, &left, toDemand*accounts(e, more), c.amplifiers(e, index))
+			give(&row, &left, toDemand*accounts(e, more), c.amplifiers(e, index))
 		}
 	}
 	if less := e.find(lack); less != nil && !ownTrouble(e) {
 		switch callers := c.lacking(e, less, index); {
 		case len(callers) > 0:
-			give(row, &left, toDemand, callers)
-		case len(c.graph.Callers(e.service)) == 0:
+			give(&row, &left, toDemand, callers)
+		case !c.graph.HasCallers(e.service):
 			keep(keepsOwnWork) // fewer users than usual: nobody inside asks for less
 		}
 	}
@@ -217,9 +264,8 @@ func (c Case) handOn(i int, index map[topology.Service]int) map[int]float64 {
 			keep(keepsChanged * nearness(ch.Before(e.onset)))
 		}
 	}
-	give(row, &left, toCallees*most, callees)
-	row[i] += left
-	return row
+	give(&row, &left, toCallees*most, callees)
+	return inOrder(append(row, share{i, left}))
 }
 
 // sure is how much a departure counts as more than a coincidence. A score of 1
@@ -239,14 +285,14 @@ func credible(score float64, e *evidence) float64 {
 
 // unasked is the largest share of a service's symptoms for which a callee
 // accounts whose trouble arises where no more is asked than usual.
-func (c Case) unasked(callees map[int]float64, most float64, index map[topology.Service]int) float64 {
-	share := 0.0
-	for j, w := range callees {
-		if !c.asked(j, index, map[int]bool{}) {
-			share = math.Max(share, w*most)
+func (c Case) unasked(callees []share, most float64, index map[topology.Service]int) float64 {
+	largest := 0.0
+	for _, s := range callees {
+		if !c.asked(s.to, index, map[int]bool{}) {
+			largest = math.Max(largest, s.part*most)
 		}
 	}
-	return math.Min(1, share)
+	return math.Min(1, largest)
 }
 
 // asked reports whether more is asked than usual of a service in trouble, or of
@@ -270,25 +316,23 @@ func nearness(before time.Duration) float64 {
 	return 1 / (1 + math.Max(0, before.Minutes())/5)
 }
 
-// give hands a share of what is left to the targets, in proportion to their weights.
-func give(row map[int]float64, left *float64, share float64, to map[int]float64) {
+// give hands a part of what is left to the targets, in proportion to their
+// weights. The targets are sorted, so that the sum is always the same.
+func give(row *[]share, left *float64, part float64, to []share) {
 	sum := 0.0
-	keys := make([]int, 0, len(to))
-	for j, w := range to {
-		if w > 0 {
-			keys = append(keys, j)
+	for _, s := range to {
+		if s.part > 0 {
+			sum += s.part
 		}
-	}
-	slices.Sort(keys)
-	for _, j := range keys {
-		sum += to[j]
 	}
 	if sum == 0 {
 		return
 	}
-	amount := *left * share * math.Min(1, sum)
-	for _, j := range keys {
-		row[j] += amount * to[j] / sum
+	amount := *left * part * math.Min(1, sum)
+	for _, s := range to {
+		if s.part > 0 {
+			*row = append(*row, share{s.to, amount * s.part / sum})
+		}
 	}
 	*left -= amount
 }

@@ -75,6 +75,7 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 func (c *Correlator) prune(now time.Time, t *thread) {
 	keep := 2*c.o.Settle + 2*c.o.Interval
 	clear(t.services)
+	t.order = nil
 	t.Onset = time.Time{}
 	began := func(s topology.Service, onset time.Time) {
 		t.services[s] = true
@@ -117,13 +118,12 @@ func (c *Correlator) evidenceOf(t *thread, take func(*Anomaly) bool, firing map[
 		}
 		return by[s]
 	}
-	var as []*Anomaly
-	for k := range t.keys {
-		if tr := c.tracks.get(k); tr != nil && tr.anomaly != nil && take(tr.anomaly) {
-			as = append(as, tr.anomaly)
+	as := make([]*Anomaly, 0, len(t.keys))
+	for _, a := range c.ordered(t) {
+		if take(a) {
+			as = append(as, a)
 		}
 	}
-	slices.SortFunc(as, compareAnomalies)
 	at := c.tracks.endOf(as)
 	for _, a := range as {
 		of(at(a)).add(a)
@@ -138,6 +138,21 @@ func (c *Correlator) evidenceOf(t *thread, take func(*Anomaly) bool, firing map[
 		return cmp.Or(a.onset.Compare(b.onset), cmp.Compare(a.service, b.service))
 	})
 	return all
+}
+
+// ordered returns the anomalies of an incident in order of onset. They are
+// sorted once a step, however often the step looks at them.
+func (c *Correlator) ordered(t *thread) []*Anomaly {
+	if t.order == nil {
+		t.order = make([]*Anomaly, 0, len(t.keys))
+		for k := range t.keys {
+			if tr := c.tracks.get(k); tr != nil && tr.anomaly != nil {
+				t.order = append(t.order, tr.anomaly)
+			}
+		}
+		slices.SortFunc(t.order, compareAnomalies)
+	}
+	return t.order
 }
 
 func compareAnomalies(a, b *Anomaly) int {
@@ -197,8 +212,8 @@ func (c *Correlator) affordable(now time.Time, t *thread, asks claim) Severity {
 func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) claim {
 	var harm, others []string // what people feel, and what else the team's alerts say
 	sure, known, excused := false, false, false
-	// Best score by service and signal: of all, and of what nothing excuses.
-	signals, plain := map[string]float64{}, map[string]float64{}
+	// Of all, and of what nothing excuses.
+	signals, plain := make(scores, 0, 2*len(ev)), make(scores, 0, 2*len(ev))
 	allUnsure := true
 	morning := mornings(ev, g)
 	for _, e := range ev {
@@ -220,16 +235,13 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 			continue
 		}
 		for _, a := range e.anomalies {
-			k := string(e.service) + "\x00" + string(a.Signal)
-			if a.Caller != "" {
-				k += "\x00calls" // several calls of one service lose time together
-			}
-			signals[k] = max(signals[k], a.Score)
+			k := scoreKey{e.service, a.Signal, a.Caller != ""}
+			signals.add(k, a.Score)
 			if c.excused(now, a, suffers) {
 				excused = true
 				continue
 			}
-			plain[k] = max(plain[k], a.Score)
+			plain.add(k, a.Score)
 			allUnsure = allUnsure && a.Unsure
 			if suffers && (symptom(a) || staysAway(a)) {
 				harm = append(harm, fmt.Sprintf("%s: %s", name(e.service), a.describe()))
@@ -238,11 +250,11 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 		}
 	}
 	harm = append(harm, others...)
-	all := total(signals)
+	all := signals.total()
 	if len(harm) == 0 {
 		signals = plain
 	}
-	sum := total(signals)
+	sum := signals.total()
 	out := claim{harm: harm, score: sum, known: known, lone: len(signals) == 1}
 	switch {
 	case known, len(harm) > 0 && (sure && sum >= ticketScore || len(signals) > 1 && sum >= unsureTicketScore):
@@ -255,15 +267,6 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 	}
 	out.excused = excused && out.severity == None && all >= ticketScore
 	return out
-}
-
-// total adds in a fixed order, so that the sum is always the same.
-func total(scores map[string]float64) float64 {
-	sum := 0.0
-	for _, k := range slices.Sorted(maps.Keys(scores)) {
-		sum += scores[k]
-	}
-	return sum
 }
 
 // staysAway: users do not reach the service any more. Its traffic is less than

@@ -99,10 +99,14 @@ func mornings(ev []*evidence, g *topology.Graph) map[topology.Service]bool {
 	}
 	out := map[topology.Service]bool{}
 	for _, e := range ev {
-		callers := g.Callers(e.service)
-		out[e.service] = busier(e) && (len(callers) == 0 || slices.ContainsFunc(callers, func(c topology.Edge) bool {
-			return explains(more[c.Caller], more[e.service])
-		}))
+		if !busier(e) {
+			continue
+		}
+		asked := !g.HasCallers(e.service)
+		for edge := range g.EachCaller(e.service) {
+			asked = asked || explains(more[edge.Caller], more[e.service])
+		}
+		out[e.service] = asked
 	}
 	return out
 }
@@ -133,10 +137,10 @@ func (c *Correlator) explained(now time.Time, t *thread, g *topology.Graph) bool
 // maintenanceHolds asks that what departs under maintenance is not learnt.
 func (c *Correlator) maintenanceHolds(now time.Time) []Hold {
 	var out []Hold
-	for _, t := range c.tracks.running() {
-		if onset := t.anomaly.Onset; now.Sub(onset) < longest && c.maintained(now, t.last.Service, onset) {
-			out = append(out, Hold{Rule: t.key.rule, Series: t.key.series, Since: onset})
-		}
+	for _, t := range c.tracks.running(func(t *track) bool {
+		return now.Sub(t.anomaly.Onset) < longest && c.maintained(now, t.last.Service, t.anomaly.Onset)
+	}) {
+		out = append(out, Hold{Rule: t.key.rule, Series: t.key.series, Since: t.anomaly.Onset})
 	}
 	return out
 }

@@ -17,16 +17,10 @@ func (t *thread) note(now time.Time, text string) {
 	t.Log = append(t.Log, Note{Time: now, Text: text})
 }
 
-// snapshot returns a copy that later steps do not change.
+// snapshot returns a copy that later steps do not change: what they rank anew
+// they put into lists of their own.
 func (t *thread) snapshot() *Incident {
 	i := t.Incident
-	i.Causes = slices.Clone(i.Causes)
-	i.Effects = slices.Clone(i.Effects)
-	i.Changes = slices.Clone(i.Changes)
-	i.Harm = slices.Clone(i.Harm)
-	i.Anomalies = slices.Clone(i.Anomalies)
-	i.NotPaged = slices.Clone(i.NotPaged)
-	i.Services = slices.Clone(i.Services)
 	i.Sent = slices.Clone(i.Sent)
 	i.Log = slices.Clone(i.Log)
 	return &i

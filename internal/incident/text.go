@@ -302,37 +302,6 @@ func (a *Anomaly) amount(v float64) string {
 	return amount(v, a.Unit)
 }
 
-// describe says what a service has, what users feel first: of each signal the
-// strongest departure, from what is expected to its worst.
-func (e *evidence) describe() string {
-	var parts []string
-	for _, signal := range []Signal{Errors, Latency, Saturation, Traffic} {
-		best := map[string]*Anomaly{} // of the service itself, and of its calls to and from each other
-		for _, a := range e.anomalies {
-			of := ""
-			switch {
-			case a.Caller == "":
-			case a.Caller == e.service:
-				of = " of calls to " + name(a.Service)
-			default:
-				of = " of calls from " + name(a.Caller)
-			}
-			if a.Signal == signal && (best[of] == nil || a.Score > best[of].Score) {
-				best[of] = a
-			}
-		}
-		for _, of := range slices.Sorted(maps.Keys(best)) {
-			parts = append(parts, fmt.Sprintf("%s%s %s → %s", signal, of, best[of].amount(best[of].Expected), best[of].amount(best[of].Value)))
-		}
-	}
-	var alerts []string
-	for _, a := range e.alerts {
-		alerts = append(alerts, "alert "+a.Name)
-	}
-	slices.Sort(alerts)
-	return list(append(parts, slices.Compact(alerts)...), 6)
-}
-
 // reason says in one sentence why blame stays with a service.
 func (c Case) reason(i int, index map[topology.Service]int) string {
 	e := c.evidence[i]
@@ -355,9 +324,9 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 		fmt.Fprintf(&b, "; it is lost between %s, not inside of them", list(slices.Compact(lost), 3))
 	case more != nil && len(c.demanding(e, more, index)) > 0:
 		b.WriteString("; its callers ask comparably more")
-	case more != nil && len(c.graph.Callers(e.service)) == 0:
+	case more != nil && !c.graph.HasCallers(e.service):
 		b.WriteString("; it is asked more from outside")
-	case e.find(lack) != nil && !ownTrouble(e) && len(c.graph.Callers(e.service)) == 0:
+	case e.find(lack) != nil && !ownTrouble(e) && !c.graph.HasCallers(e.service):
 		b.WriteString("; it is asked less from outside")
 	case c.amplifies(e, index):
 		b.WriteString("; it asks more of its callees than it is asked itself")
@@ -366,7 +335,7 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 	case len(callees) == 0:
 		if dark := c.dark(e.service); len(dark) > 0 {
 			fmt.Fprintf(&b, "; nothing is known of %s, which it calls", list(dark, 3))
-		} else if len(c.graph.Callees(e.service)) > 0 {
+		} else if c.graph.HasCallees(e.service) {
 			b.WriteString("; nothing that it calls is in trouble")
 		} else {
 			b.WriteString("; it calls nothing that is known")
@@ -374,7 +343,7 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 	default:
 		var names []string
 		for _, j := range c.below(e.service, index) {
-			if callees[j] > 0 {
+			if slices.ContainsFunc(callees, func(s share) bool { return s.to == j && s.part > 0 }) {
 				names = append(names, name(c.evidence[j].service))
 			}
 		}
@@ -401,7 +370,7 @@ func after(ch change.Change, onset time.Time) string {
 // dark are the callees of a service of which there is not one reading.
 func (c Case) dark(s topology.Service) []string {
 	var out []string
-	for _, edge := range c.graph.Callees(s) {
+	for edge := range c.graph.EachCallee(s) {
 		if c.watched != nil && !c.watched(edge.Callee) {
 			out = append(out, name(edge.Callee))
 		}
@@ -416,7 +385,7 @@ func (c Case) telling(e *evidence) *Anomaly {
 	if work != nil && !explains(more, work) {
 		return work
 	}
-	if more != nil && len(c.graph.Callers(e.service)) == 0 {
+	if more != nil && !c.graph.HasCallers(e.service) {
 		return more
 	}
 	if a := e.find(repeats); a != nil {

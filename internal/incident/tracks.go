@@ -174,14 +174,16 @@ func (ts *tracks) excess(now time.Time, s topology.Service, signal Signal, unit 
 // leaning is the score below which a reading does not even hint at trouble.
 const leaning = 0.5
 
-// running returns the tracks that depart now, in order of rule and series.
-func (ts *tracks) running() []*track {
+// running returns the tracks that depart now and satisfy the test, in order of
+// rule and series.
+func (ts *tracks) running(test func(*track) bool) []*track {
 	var out []*track
 	for t := range ts.departing {
-		if t.running() {
-			out = append(out, t)
-		} else {
+		switch {
+		case !t.running():
 			delete(ts.departing, t)
+		case test(t):
+			out = append(out, t)
 		}
 	}
 	slices.SortFunc(out, compareTracks)

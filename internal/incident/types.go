@@ -96,7 +96,8 @@ type Foreign struct {
 
 // Output is what a step decided.
 type Output struct {
-	// Incidents are all that are open, and those that ended in this step, oldest first.
+	// Incidents are all that are open, and those that ended in this step, oldest
+	// first. Later outputs may share their lists: readers do not change them.
 	Incidents []*Incident
 	Holds     []Hold
 }
@@ -136,7 +137,7 @@ type Incident struct {
 	Resolved time.Time `json:"resolved,omitzero"`
 	Why      string    `json:"why,omitempty"` // why it was resolved: quiet, new level, closed, …
 
-	Causes  []Candidate   `json:"causes"`  // ranked; the first is the cause when Known
+	Causes  []Candidate   `json:"causes"`  // ranked, at most 100; the first is the cause when Known
 	Known   bool          `json:"known"`   // the first candidate is confident enough to be named
 	Guess   bool          `json:"guess"`   // no calls between its services are known: they began together, and who causes what is a guess
 	Effects []Effect      `json:"effects"` // services that merely suffer, in order of onset
