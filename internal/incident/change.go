@@ -61,7 +61,11 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 		})
 	}
 	slices.Sort(t.Services)
-	slices.SortFunc(involved, compareAnomalies)
+	if all := c.ordered(t); len(involved) == len(all) {
+		involved = all
+	} else {
+		slices.SortFunc(involved, compareAnomalies)
+	}
 	t.Anomalies = slices.Grow([]Anomaly(nil), len(involved))
 	for _, a := range involved {
 		t.Anomalies = append(t.Anomalies, *a)

@@ -2,7 +2,6 @@ package incident
 
 import (
 	"math"
-	"slices"
 
 	"github.com/foreshock/foreshock/internal/topology"
 )
@@ -174,25 +173,9 @@ func (c Case) answered(j int, more *Anomaly, index map[topology.Service]int) boo
 	return false
 }
 
-// neighbour is a service with evidence at the other end of calls.
-type neighbour struct {
-	at   int // in the evidence
-	rate float64
-}
-
 // callers returns the callers with evidence, in its order.
 func (c Case) callers(e *evidence, index map[topology.Service]int) []neighbour {
-	known := &c.lookups.callers[index[e.service]]
-	if *known == nil {
-		*known = make([]neighbour, 0, 8)
-		for edge := range c.graph.EachCaller(e.service) {
-			if j, ok := index[edge.Caller]; ok {
-				*known = append(*known, neighbour{j, edge.Rate})
-			}
-		}
-		slices.SortFunc(*known, func(a, b neighbour) int { return a.at - b.at })
-	}
-	return *known
+	return c.lookups.callers[index[e.service]]
 }
 
 // callees returns the callees whose trouble explains symptoms of the service,
@@ -268,18 +251,21 @@ func (c Case) below(s topology.Service, index map[topology.Service]int) []int {
 	}
 	out, listed := []int{}, c.lookups.listed
 	listed[self] = self
-	add := func(t topology.Service) bool {
-		j, ok := index[t]
-		if ok && listed[j] != self {
+	add := func(j int) {
+		if listed[j] != self {
 			listed[j] = self
 			out = append(out, j)
 		}
-		return ok
 	}
-	for edge := range c.graph.EachCallee(s) {
-		if !add(edge.Callee) && (c.well == nil || !c.well(edge.Callee) || c.carries(edge.Callee, c.evidence[index[s]])) {
-			for next := range c.graph.EachCallee(edge.Callee) {
-				add(next.Callee)
+	for _, callee := range c.lookups.calls[self] {
+		switch {
+		case callee.at >= 0:
+			add(callee.at)
+		case c.well == nil || !c.well(callee.service) || c.carries(callee.service, c.evidence[self]):
+			for next := range c.graph.EachCallee(callee.service) {
+				if j, ok := index[next.Callee]; ok {
+					add(j)
+				}
 			}
 		}
 	}

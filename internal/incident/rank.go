@@ -81,7 +81,7 @@ func BlameFlow(c Case) []Candidate {
 	for i, e := range c.evidence {
 		index[e.service] = i
 	}
-	c.lookups = newLookups(n)
+	c.lookups = newLookups(c, index)
 	flow := make([][]share, n)
 	for i := range flow {
 		flow[i] = c.handOn(i, index)
@@ -126,48 +126,6 @@ func BlameFlow(c Case) []Candidate {
 
 // maxCandidates bounds the candidates that are kept and explained.
 const maxCandidates = 100
-
-// share is the part of the blame that a service hands to another one, or keeps.
-type share struct {
-	to   int
-	part float64
-}
-
-// inOrder sorts shares by where they go and adds up those that go to the same.
-func inOrder(row []share) []share {
-	slices.SortStableFunc(row, func(a, b share) int { return a.to - b.to })
-	out := row[:0]
-	for _, s := range row {
-		if n := len(out); n > 0 && out[n-1].to == s.to {
-			out[n-1].part += s.part
-			continue
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// lookups remember, by service, what a ranking looks up again and again.
-type lookups struct {
-	below   [][]int // nil: not looked up yet
-	callees []calleesOf
-	callers [][]neighbour
-	listed  []int // by service below: above which one it was listed last
-}
-
-func newLookups(services int) *lookups {
-	s := &lookups{below: make([][]int, services), callees: make([]calleesOf, services), callers: make([][]neighbour, services), listed: make([]int, services)}
-	for i := range s.listed {
-		s.listed[i] = -1
-	}
-	return s
-}
-
-type calleesOf struct {
-	to    []share // sorted; a weight each
-	most  float64
-	known bool
-}
 
 // start distributes one unit of blame over the services that suffer harm.
 func (c Case) start() []float64 {
@@ -314,25 +272,4 @@ func (c Case) asked(j int, index map[topology.Service]int, seen map[int]bool) bo
 // nearness of a change to the onset that follows it: 1 at once, one half after five minutes.
 func nearness(before time.Duration) float64 {
 	return 1 / (1 + math.Max(0, before.Minutes())/5)
-}
-
-// give hands a part of what is left to the targets, in proportion to their
-// weights. The targets are sorted, so that the sum is always the same.
-func give(row *[]share, left *float64, part float64, to []share) {
-	sum := 0.0
-	for _, s := range to {
-		if s.part > 0 {
-			sum += s.part
-		}
-	}
-	if sum == 0 {
-		return
-	}
-	amount := *left * part * math.Min(1, sum)
-	for _, s := range to {
-		if s.part > 0 {
-			*row = append(*row, share{s.to, amount * s.part / sum})
-		}
-	}
-	*left -= amount
 }
