@@ -181,6 +181,13 @@ func (c Case) attribute(t *thread, begin time.Time) []Attribution {
 		a.Suspect, a.Reason = c.verdict(ch, cause, begin)
 		out = append(out, a)
 	}
+	// Of a guess those of the likelier service come first.
+	place := func(s topology.Service) int {
+		if !t.Guess {
+			return 0
+		}
+		return slices.IndexFunc(t.Causes, func(c Candidate) bool { return c.Service == s })
+	}
 	slices.SortStableFunc(out, func(a, b Attribution) int {
 		if a.Suspect != b.Suspect {
 			if a.Suspect {
@@ -188,10 +195,10 @@ func (c Case) attribute(t *thread, begin time.Time) []Attribution {
 			}
 			return 1
 		}
-		if a.Suspect && cause != "" {
+		if a.Suspect && (cause != "" || t.Guess) {
 			// Which of several it was, nobody can tell from the outside; before
 			// the first of them all was well, and there one can go back to.
-			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
+			return cmp.Or(cmp.Compare(place(a.Service), place(b.Service)), a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
 		}
 		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.ID, b.ID))
 	})

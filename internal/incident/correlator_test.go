@@ -219,7 +219,7 @@ func TestBounds(t *testing.T) {
 	for i := range 10 {
 		in.Readings = append(in.Readings, Reading{
 			Time: day, Rule: "r", Series: fmt.Sprint(i), Service: topology.Service(fmt.Sprint("s", i)), Signal: Errors,
-			Value: 1, Score: 2, Up: true, Anomalous: true, Onset: day,
+			Value: 1, Score: 1, Up: true, Anomalous: true, Onset: day,
 		})
 	}
 	c.Step(day, in)

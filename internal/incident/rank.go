@@ -127,17 +127,21 @@ func BlameFlow(c Case) []Candidate {
 // maxCandidates bounds the candidates that are kept and explained.
 const maxCandidates = 100
 
-// start distributes one unit of blame over the services that suffer harm.
+// start distributes one unit of blame over the services that suffer harm, or,
+// where no calls are known, by how suspicious each is.
 func (c Case) start() []float64 {
 	w := make([]float64, len(c.evidence))
-	sum := 0.0
 	guessed := c.guessed()
+	if guessed {
+		w = c.suspicions()
+	}
+	sum := 0.0
 	for i, e := range c.evidence {
 		node, _ := c.graph.Node(e.service)
 		if !guessed && (c.graph.IsEntry(e.service) || node.Critical) && (e.find(symptom) != nil || e.find(staysAway) != nil) {
 			w[i] = 1
-			sum++
 		}
+		sum += w[i]
 	}
 	if sum == 0 {
 		for i, e := range c.evidence {
