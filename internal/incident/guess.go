@@ -42,7 +42,11 @@ func (c *Correlator) guess(now time.Time, g *topology.Graph) {
 		}
 	}
 	all := slices.Concat(asking, quiet)
-	for i, first := range all {
+	firsts := all
+	if !c.corroborate(now, quiet, g) { // then no part of them does
+		firsts = asking
+	}
+	for i, first := range firsts {
 		if first.merged || len(first.evidence) == 0 {
 			continue
 		}
