@@ -30,8 +30,15 @@ type loose struct {
 // nothing. What a graph says is apart stays apart.
 func (c *Correlator) guess(now time.Time, g *topology.Graph) {
 	var asking, quiet []loose
+	known := false // what departs has calls that are known
 	for _, t := range c.open {
-		if t.State == Resolved || t.State == Open && t.wants == None || !edgelessAll(t, g) {
+		switch {
+		case t.State == Resolved:
+			continue
+		case !edgelessAll(t, g):
+			known = true
+			continue
+		case t.State == Open && t.wants == None:
 			continue
 		}
 		l := loose{t, c.evidenceOf(t, func(a *Anomaly) bool { return a.End.IsZero() }, c.alerts)}
@@ -43,7 +50,9 @@ func (c *Correlator) guess(now time.Time, g *topology.Graph) {
 	}
 	all := slices.Concat(asking, quiet)
 	firsts := all
-	if !c.corroborate(now, quiet, g) { // then no part of them does
+	// Beside trouble in the graph they are rather unknown parts of that. And
+	// where all of them together are nothing, no part of them is.
+	if known || !c.corroborate(now, quiet, g) {
 		firsts = asking
 	}
 	for i, first := range firsts {
