@@ -53,14 +53,6 @@ func readScenario(text string) (*scenario, error) {
 		}
 		var err error
 		switch {
-		case f[0] == "step" && len(f) == 2:
-			s.step, err = parseDuration(f[1])
-		case f[0] == "budget":
-			s.budget = strings.Join(f[1:], " ")
-		case f[0] == "seed" && len(f) == 2:
-			var seed uint64
-			seed, err = strconv.ParseUint(f[1], 10, 64)
-			r = rand.New(rand.NewPCG(seed, 7))
 		case f[0] == "load":
 			for _, term := range f[1:] {
 				var values []float64
@@ -73,23 +65,40 @@ func readScenario(text string) (*scenario, error) {
 					at += s.step
 				}
 			}
-		case f[0] == "expect" && len(f) == 5 && (f[2] == "fires" || f[2] == "quiet"):
-			e := expectation{line: i + 1, detector: f[1], fires: f[2] == "fires"}
-			if f[3] != "0" {
-				e.from, err = parseDuration(f[3])
-			}
-			if err == nil {
-				e.to, err = parseDuration(f[4])
-			}
-			s.expect = append(s.expect, e)
 		default:
-			err = fmt.Errorf("unknown line %q", line)
+			err = s.common(i+1, f, r)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
 	}
 	return s, nil
+}
+
+// common reads a line that scenarios of one series and of groups share.
+func (s *scenario) common(number int, f []string, r *rand.Rand) (err error) {
+	switch {
+	case f[0] == "step" && len(f) == 2:
+		s.step, err = parseDuration(f[1])
+	case f[0] == "budget":
+		s.budget = strings.Join(f[1:], " ")
+	case f[0] == "seed" && len(f) == 2:
+		var seed uint64
+		seed, err = strconv.ParseUint(f[1], 10, 64)
+		*r = *rand.New(rand.NewPCG(seed, 7))
+	case f[0] == "expect" && len(f) == 5 && (f[2] == "fires" || f[2] == "quiet"):
+		e := expectation{line: number, detector: f[1], fires: f[2] == "fires"}
+		if f[3] != "0" {
+			e.from, err = parseDuration(f[3])
+		}
+		if err == nil {
+			e.to, err = parseDuration(f[4])
+		}
+		s.expect = append(s.expect, e)
+	default:
+		err = fmt.Errorf("unknown line %q", strings.Join(f, " "))
+	}
+	return err
 }
 
 // expand returns the values of one term; NaN is missing.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,31 +46,14 @@ func readGroupScenario(text string) (*groupScenario, error) {
 		}
 		var err error
 		switch {
-		case f[0] == "step" && len(f) == 2:
-			s.step, err = parseDuration(f[1])
-		case f[0] == "budget":
-			s.budget = strings.Join(f[1:], " ")
-		case f[0] == "seed" && len(f) == 2:
-			var seed uint64
-			seed, err = strconv.ParseUint(f[1], 10, 64)
-			r = rand.New(rand.NewPCG(seed, 7))
 		case f[0] == "common":
 			s.common, err = terms(f[1:])
 		case f[0] == "member" && len(f) > 1:
 			var values []float64
 			values, err = terms(f[2:])
 			s.names, s.members = append(s.names, f[1]), append(s.members, values)
-		case f[0] == "expect" && len(f) == 5 && (f[2] == "fires" || f[2] == "quiet"):
-			e := expectation{line: i + 1, detector: f[1], fires: f[2] == "fires"}
-			if f[3] != "0" {
-				e.from, err = parseDuration(f[3])
-			}
-			if err == nil {
-				e.to, err = parseDuration(f[4])
-			}
-			s.expect = append(s.expect, e)
 		default:
-			err = fmt.Errorf("unknown line %q", line)
+			err = s.scenario.common(i+1, f, r)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)

@@ -51,18 +51,8 @@ func BenchmarkBacktest(b *testing.B) {
 			dir := b.TempDir()
 			end := benchBegin.Add(time.Duration(size.days) * 24 * time.Hour)
 			writeHistory(b, dir, size.series, end)
-			file, err := rules.ParseFile("bench.yml", []byte(benchRules))
-			if err != nil {
-				b.Fatal(err)
-			}
-			id, err := topology.NewIdentity([]string{"service"})
-			if err != nil {
-				b.Fatal(err)
-			}
-			cfg := engine.Config{
-				Rules: []*rules.File{file}, EvaluationInterval: time.Minute, Identity: id, Mode: incident.ModePage,
-				Interval: 15 * time.Second, Settle: 45 * time.Second, Hold: 15 * time.Minute,
-			}
+			cfg := benchConfig(b, benchRules, time.Minute)
+			cfg.Interval, cfg.Settle = 15*time.Second, 45*time.Second
 			heap := watchHeap(b)
 			b.ResetTimer()
 			for b.Loop() {
@@ -87,6 +77,23 @@ func BenchmarkBacktest(b *testing.B) {
 			b.ReportMetric(float64(heap.Load())/(1<<20), "MiB-heap")
 			b.ReportMetric(float64(heap.Load())/float64(size.series), "B/series")
 		})
+	}
+}
+
+// benchConfig is a configuration of some rules whose services are named by one label.
+func benchConfig(t testing.TB, text string, interval time.Duration) engine.Config {
+	t.Helper()
+	file, err := rules.ParseFile("bench.yml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := topology.NewIdentity([]string{"service"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine.Config{
+		Rules: []*rules.File{file}, EvaluationInterval: interval, Identity: id, Mode: incident.ModePage,
+		Interval: interval, Settle: interval, Hold: 15 * time.Minute,
 	}
 }
 

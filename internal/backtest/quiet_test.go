@@ -13,11 +13,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/foreshock/foreshock/internal/engine"
-	"github.com/foreshock/foreshock/internal/incident"
 	"github.com/foreshock/foreshock/internal/source"
 	"github.com/foreshock/foreshock/internal/topology"
-	"github.com/foreshock/foreshock/rules"
 )
 
 // quietRules are what the README gives a new user, and a rule per pod.
@@ -56,18 +53,8 @@ func TestBudgetsAtScale(t *testing.T) {
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
-	file, err := rules.ParseFile("quiet.yml", []byte(quietRules))
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := topology.NewIdentity([]string{"service"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := engine.Config{
-		Rules: []*rules.File{file}, EvaluationInterval: 5 * time.Minute, Identity: id, Mode: incident.ModePage, Declared: w.declared(),
-		Interval: 5 * time.Minute, Settle: 5 * time.Minute, Hold: 15 * time.Minute,
-	}
+	cfg := benchConfig(t, quietRules, 5*time.Minute)
+	cfg.Declared = w.declared()
 	c := &Case{Name: "quiet", From: benchBegin, To: end}
 	hist := &History{c: c, from: c.From, to: c.To, input: db.Store(), log: slog.New(slog.DiscardHandler)}
 	r, err := hist.Replay(t.Context(), Options{Config: cfg})

@@ -78,8 +78,8 @@ type Engine struct {
 	metrics *metrics
 	log     *slog.Logger
 
-	inbox inbox // evaluations that arrived since the last tick
-	acts  acts  // of operators since the last tick
+	inbox inbox[rules.Evaluation] // since the last tick; a group's own rhythm bounds them
+	acts  inbox[incident.Act]     // of operators since the last tick
 	rules atomic.Pointer[rules.Manager]
 	shown atomic.Pointer[shown]
 
@@ -182,7 +182,7 @@ func (e *Engine) Attach(ctx context.Context, s source.Store, live Live) error {
 
 // evaluated takes in the evaluation of a detection rule.
 func (e *Engine) evaluated(ev rules.Evaluation) {
-	e.inbox.put(ev)
+	e.inbox.put(ev, 0)
 	if e.o.Observe != nil {
 		e.o.Observe(ev)
 	}

@@ -25,20 +25,26 @@ import (
 // maxRecent bounds the resolved incidents that are remembered.
 const maxRecent = 1000
 
-// inbox collects evaluations until the next tick. Groups evaluate on their own
-// goroutines; the tick sorts, so their order does not matter.
-type inbox struct {
+// inbox collects what arrives between two ticks. Groups evaluate on their own
+// goroutines and operators act when they like; the tick sorts, so the order of
+// arrival does not matter.
+type inbox[T any] struct {
 	mu   sync.Mutex
-	list []rules.Evaluation
+	list []T
 }
 
-func (b *inbox) put(ev rules.Evaluation) {
+// put takes one in, unless most others wait already; 0 is no bound.
+func (b *inbox[T]) put(one T, most int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.list = append(b.list, ev)
+	if most > 0 && len(b.list) >= most {
+		return false
+	}
+	b.list = append(b.list, one)
+	return true
 }
 
-func (b *inbox) take() []rules.Evaluation {
+func (b *inbox[T]) take() []T {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := b.list
@@ -46,33 +52,17 @@ func (b *inbox) take() []rules.Evaluation {
 	return out
 }
 
-// acts are what operators did since the last tick.
-type acts struct {
-	mu   sync.Mutex
-	list []incident.Act
-}
-
-// maxActs bounds what waits for a tick.
+// maxActs bounds the acts of operators that wait for a tick.
 const maxActs = 1000
 
-func (a *acts) put(act incident.Act) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.list) < maxActs {
-		a.list = append(a.list, act)
-	}
-}
-
-func (a *acts) take() []incident.Act {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	out := a.list
-	a.list = nil
-	return out
-}
-
 // Act takes in what an operator did with an incident; the next tick heeds it.
-func (e *Engine) Act(act incident.Act) { e.acts.put(act) }
+// It is an error when too many wait for that tick already.
+func (e *Engine) Act(act incident.Act) error {
+	if !e.acts.put(act, maxActs) {
+		return fmt.Errorf("%d acts wait for the next tick already: try again after it", maxActs)
+	}
+	return nil
+}
 
 // Eval evaluates one group at ts.
 func (e *Engine) Eval(ctx context.Context, g *rules.Group, ts time.Time) {

@@ -144,9 +144,9 @@ func traversal(q *question) []string {
 	}
 	ends := map[string]float64{}
 	seen := map[string]bool{q.target.Service: true}
-	for todo := []string{q.target.Service}; len(todo) > 0; {
-		name := todo[0]
-		todo = todo[1:]
+	for queue := []string{q.target.Service}; len(queue) > 0; {
+		name := queue[0]
+		queue = queue[1:]
 		next := q.anomalousCallees(name, scores, map[string]bool{name: true})
 		if len(next) == 0 {
 			ends[name] = scores[name]
@@ -154,7 +154,7 @@ func traversal(q *question) []string {
 		for _, n := range next {
 			if !seen[n] {
 				seen[n] = true
-				todo = append(todo, n)
+				queue = append(queue, n)
 			}
 		}
 	}

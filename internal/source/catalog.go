@@ -45,11 +45,7 @@ func (l *Local) LabelValues(ctx context.Context, name string, matches []string, 
 func (l *Local) lookup(ctx context.Context, matches []string, from, to time.Time, limit int,
 	one func(storage.Querier, *storage.LabelHints, []*labels.Matcher) ([]string, annotations.Annotations, error),
 ) ([]string, annotations.Annotations, error) {
-	sets, err := matcherSets(matches)
-	if err != nil {
-		return nil, nil, err
-	}
-	q, err := l.querier(from, to)
+	sets, q, err := l.choose(matches, from, to)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -73,11 +69,7 @@ func (l *Local) lookup(ctx context.Context, matches []string, from, to time.Time
 
 // Series returns the label sets of series, sorted.
 func (l *Local) Series(ctx context.Context, matches []string, from, to time.Time, limit int) ([]labels.Labels, annotations.Annotations, error) {
-	sets, err := matcherSets(matches)
-	if err != nil {
-		return nil, nil, err
-	}
-	q, err := l.querier(from, to)
+	sets, q, err := l.choose(matches, from, to)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -123,6 +115,16 @@ func (l *Local) Metadata(_ context.Context, metric string) (map[string][]apiv1.M
 		}
 	}
 	return out, nil
+}
+
+// choose returns what a request for names asks for, and where; the caller closes the querier.
+func (l *Local) choose(matches []string, from, to time.Time) ([][]*labels.Matcher, storage.Querier, error) {
+	sets, err := matcherSets(matches)
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := l.querier(from, to)
+	return sets, q, err
 }
 
 func (l *Local) querier(from, to time.Time) (storage.Querier, error) {

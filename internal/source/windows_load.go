@@ -314,22 +314,24 @@ func (c *content) byte() byte {
 
 func (c *content) uvarint() uint64 {
 	n, size := binary.Uvarint(c.b)
-	if size <= 0 {
-		c.bad, c.b = true, nil
-		return 0
-	}
-	c.b = c.b[size:]
+	c.skip(size)
 	return n
 }
 
 func (c *content) varint() int64 {
 	n, size := binary.Varint(c.b)
+	c.skip(size)
+	return n
+}
+
+// skip passes a number of size bytes; where size is not positive there was no
+// whole number, and encoding/binary gave 0.
+func (c *content) skip(size int) {
 	if size <= 0 {
 		c.bad, c.b = true, nil
-		return 0
+		return
 	}
 	c.b = c.b[size:]
-	return n
 }
 
 func (c *content) text() string {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 
 func TestActs(t *testing.T) {
 	var got []incident.Act
-	h := serve(t, func(o *Options) { o.Act = func(a incident.Act) { got = append(got, a) } })
+	h := serve(t, func(o *Options) { o.Act = func(a incident.Act) error { got = append(got, a); return nil } })
 	const open, token = "/api/v1/incidents/20260314-021410-7c2f", "Bearer s3cret"
 	const resolved = "/api/v1/incidents/20260312-191410-0b11"
 	for _, tt := range []struct {
@@ -41,7 +42,13 @@ func TestActs(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("acts (-want +got):\n%s", diff)
 	}
-	off := serve(t, func(o *Options) { o.Act, o.ChangesToken = func(incident.Act) {}, "" })
+	full := serve(t, func(o *Options) { o.Act = func(incident.Act) error { return errors.New("1000 acts wait") } })
+	if w := ask(full, http.MethodPost, open+"/close", "", "Authorization", token); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("when it cannot be taken in: status %d, want 503", w.Code)
+	} else {
+		wantIn(t, w.Body.String(), "1000 acts wait")
+	}
+	off := serve(t, func(o *Options) { o.Act, o.ChangesToken = func(incident.Act) error { return nil }, "" })
 	if w := ask(off, http.MethodPost, open+"/close", ""); w.Code != http.StatusForbidden {
 		t.Errorf("without a token on the server: status %d, want 403", w.Code)
 	}

@@ -313,7 +313,10 @@ func (s *server) apiAct(w http.ResponseWriter, r *http.Request) {
 		s.respondErrorCode(w, http.StatusConflict, errorBadData, fmt.Errorf("incident %s is %s: only an open one can be accepted, marked as false or closed", inc.ID, inc.State))
 		return
 	}
-	s.Act(incident.Act{Incident: inc.ID, Kind: kind, Time: s.Now()})
+	if err := s.Act(incident.Act{Incident: inc.ID, Kind: kind, Time: s.Now()}); err != nil {
+		s.respondError(w, errorUnavailable, err)
+		return
+	}
 	s.respond(w, map[string]string{"id": inc.ID, "act": kind})
 }
 

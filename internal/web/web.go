@@ -48,7 +48,7 @@ type Options struct {
 	DecodeChange func(io.Reader) (change.Change, error)
 	AddChange    func(context.Context, change.Change) error
 	// Act takes what an operator does with an open incident; nil: refused.
-	Act func(incident.Act)
+	Act func(incident.Act) error
 	// ChangesToken is asked of who posts changes or acts, as bearer token. Empty: both are refused.
 	ChangesToken string
 	// Rules returns the groups in the order of their files; nil: none.
