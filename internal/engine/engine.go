@@ -91,7 +91,6 @@ type Engine struct {
 	firing     map[string]time.Time
 	recent     []*incident.Incident // resolved ones, newest last, bounded
 	open       []*incident.Incident // as of the last tick
-	alerted    []incident.Alert     // the team's own, as of the last tick
 	saved      map[string]string    // what the journal has of an incident
 	held       []incident.Hold      // in force in the rules
 	buffer     []incident.Reading   // of the last tick, for the next one
@@ -223,6 +222,7 @@ func (e *Engine) Reload(c Config) error {
 // shown is what readers see between two ticks; it is replaced, never changed.
 type shown struct {
 	open, recent []*incident.Incident
+	alerts       []incident.Alert // the team's own
 	graph        *topology.Graph
 	services     []topology.Service // with readings
 	topology     *topology.Topology
@@ -240,11 +240,7 @@ func (e *Engine) Incidents() []*incident.Incident {
 }
 
 // Alerts returns the team's own alerts that fired at the last tick.
-func (e *Engine) Alerts() []incident.Alert {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.alerted
-}
+func (e *Engine) Alerts() []incident.Alert { return e.shown.Load().alerts }
 
 // Graph returns the dependency graph as of the last tick.
 func (e *Engine) Graph() *topology.Graph { return e.shown.Load().graph }
@@ -256,8 +252,8 @@ func (e *Engine) Gaps() topology.Gaps {
 }
 
 // show publishes the state after a tick.
-func (e *Engine) show(g *topology.Graph) {
-	v := &shown{recent: slices.Clone(e.recent), graph: g, services: e.correlator.Services(), topology: e.topology}
+func (e *Engine) show(in incident.Input) {
+	v := &shown{recent: slices.Clone(e.recent), alerts: in.Alerts, graph: in.Graph, services: e.correlator.Services(), topology: e.topology}
 	for _, i := range e.open {
 		if i.State == incident.Open {
 			v.open = append(v.open, i)

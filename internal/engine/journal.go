@@ -307,5 +307,5 @@ func (e *Engine) GoLive(now time.Time) {
 	slices.SortStableFunc(recent, func(a, b *incident.Incident) int { return a.Resolved.Compare(b.Resolved) })
 	e.recent = recent
 	e.correlator.Restore(now, past)
-	e.show(e.topology.At(now))
+	e.show(incident.Input{Graph: e.topology.At(now)})
 }

@@ -92,8 +92,7 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) []*incident.Incident {
 	}
 	e.journal(out.Incidents)
 	e.deliver(now)
-	e.alerted = in.Alerts
-	e.show(in.Graph)
+	e.show(in)
 	e.metrics.observe(out.Incidents, e.correlator.Refused())
 	return out.Incidents
 }
