@@ -15,7 +15,7 @@ import (
 func (c Case) changedBefore(e *evidence) *change.Change {
 	for i := len(c.changes) - 1; i >= 0; i-- {
 		ch := &c.changes[i]
-		if ch.Service == e.service && !ch.Time.After(e.onset.Add(c.slack)) {
+		if ch.Service == e.service && !ch.Time.After(e.departed().Add(c.slack)) {
 			return ch
 		}
 	}
@@ -37,7 +37,11 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 			return c.tracks.excess(now, s, signal, unit, c.o.Hold)
 		}}
 	for _, ch := range slices.Concat(c.changes, c.asChanges(ev)) {
-		if ch.Before(begin) <= c.o.ChangeWindow && !ch.Time.After(later(t.Opened, now)) {
+		from := begin
+		if e := k.of(ch.Service); e != nil && e.departed().Before(begin) {
+			from = e.departed()
+		}
+		if ch.Before(from) <= c.o.ChangeWindow && !ch.Time.After(later(t.Opened, now)) {
 			k.changes = append(k.changes, ch)
 		}
 	}
@@ -144,18 +148,18 @@ func (c Case) notPaged(t *thread) []string {
 	return slices.Compact(out)
 }
 
-// ahead says how long before the onset a change came. Within a second, and
-// after it by less than the times are known, it came at the same time.
-func ahead(ch change.Change, onset time.Time) string {
+// ahead says how long before the onset of something a change came. Within a
+// second, and after it by less than the times are known, it came at the same time.
+func ahead(ch change.Change, onset time.Time, what string) string {
 	switch d := ch.Before(onset); {
 	case !ch.Until.IsZero() && d <= 0 && onset.After(ch.Time):
-		return fmt.Sprintf("%s into it", round(onset.Sub(ch.Time)))
+		return fmt.Sprintf("%s, %s into it", what, round(onset.Sub(ch.Time)))
 	case !ch.Until.IsZero() && d >= time.Second:
-		return fmt.Sprintf("it ended %s before", round(d))
+		return fmt.Sprintf("it ended %s before %s", round(d), what)
 	case d >= time.Second:
-		return round(d) + " before"
+		return round(d) + " before " + what
 	}
-	return "just when"
+	return "just when " + what
 }
 
 // outside reports whether the trouble of a service began with more requests
@@ -215,21 +219,22 @@ func (c Case) verdict(ch change.Change, cause topology.Service, begin time.Time)
 		}
 		return false, fmt.Sprintf("acquitted: %s itself did not move", its)
 	}
-	before := ch.Before(e.onset)
+	onset := e.departed()
+	before := ch.Before(onset)
 	switch {
-	case ch.Time.After(e.onset.Add(c.slack)) || ch.Time.After(begin.Add(c.slack)) && ch.Service != cause:
-		return false, fmt.Sprintf("acquitted: it came %s after the first departure", round(ch.Time.Sub(begin)))
+	case ch.Time.After(onset.Add(c.slack)) || ch.Time.After(begin.Add(c.slack)) && ch.Service != cause:
+		return false, fmt.Sprintf("acquitted: it came %s after the trouble began", round(ch.Time.Sub(begin)))
 	case ch.Service == cause && c.outside(e):
 		return false, fmt.Sprintf("acquitted: what rose first at %s is the traffic from outside", its)
 	case (ch.Service == cause || cause == "") && before > c.ranWell(ch):
-		if ch.Kind == "flag" || c.nearer(ch, e.onset) {
+		if ch.Kind == "flag" || c.nearer(ch, onset) {
 			return false, fmt.Sprintf("acquitted: %s ran well for %s after it", its, round(before))
 		}
 		return false, fmt.Sprintf("not excluded: %s ran well for %s after it, but nothing else of it was changed", its, round(before))
 	case ch.Service == cause:
-		return true, fmt.Sprintf("%s %s departed", ahead(ch, e.onset), its)
+		return true, ahead(ch, onset, "trouble began at "+its)
 	case cause == "":
-		return true, fmt.Sprintf("%s %s departed; the cause is not known", ahead(ch, e.onset), its)
+		return true, ahead(ch, onset, "trouble began at "+its) + "; the cause is not known"
 	}
 	return false, fmt.Sprintf("acquitted: the trouble of %s is explained by %s", its, name(cause))
 }
@@ -251,7 +256,7 @@ func (c Case) asksLess(ch change.Change, cause topology.Service) string {
 		ch.Time.After(e.onset.Add(c.slack)) || ch.Before(e.onset) > c.ranWell(ch) {
 		return ""
 	}
-	return fmt.Sprintf("%s %s asks less of %s", ahead(ch, e.onset), name(ch.Service), name(cause))
+	return ahead(ch, e.onset, fmt.Sprintf("%s asked less of %s", name(ch.Service), name(cause)))
 }
 
 func (c Case) calls(caller, callee topology.Service) bool {

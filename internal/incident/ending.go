@@ -3,6 +3,7 @@ package incident
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -34,7 +35,64 @@ func (c *Correlator) resolve(now time.Time, t *thread, in Input) {
 		t.end(now, WhyNewLevel)
 	case now.Sub(t.asked) >= max(t.hold, c.o.Hold):
 		t.end(now, WhyQuiet)
+	case c.rolledOut(now, t, in.Graph):
+		t.end(now, WhyNewLevel)
 	}
+}
+
+const (
+	// acceptedAfter is how long after a rollout a shift that hurts nobody is
+	// taken as the new level, after law 3.
+	acceptedAfter = 30 * time.Minute
+	// worsening is how many times as far off as before a departure may be to
+	// count as a shift, which stays as it is, and not as a leak.
+	worsening = 1.25
+)
+
+// rolledOut reports whether all that is left of a ticket is what the suspected
+// rollout made of its own service, is no error and no latency that people wait
+// for, is not getting worse, and has been so for long enough.
+func (c *Correlator) rolledOut(now time.Time, t *thread, g *topology.Graph) bool {
+	s := t.Suspect()
+	if t.Severity != Ticket || len(t.Harm) > 0 || !t.Known || s == nil || !rollout(s.Change) ||
+		now.Sub(s.Time) < c.o.Rollout+acceptedAfter {
+		return false
+	}
+	node, _ := g.Node(s.Service)
+	people := g.IsEntry(s.Service) || node.Critical
+	left := 0
+	for _, a := range c.ordered(t) {
+		switch {
+		case !a.End.IsZero():
+		case a.Service != s.Service || !replacing(a, people) || a.Limit != (Forecast{}) || !a.steady(now):
+			return false
+		default:
+			left++
+		}
+	}
+	return left > 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(t.alerts)), func(k string) bool { _, firing := c.alerts[k]; return firing })
+}
+
+// steady reports whether a departure was seen within the last ten minutes, and is
+// not much further off than it was before them.
+func (a *Anomaly) steady(now time.Time) bool {
+	var late, early []float64
+	for _, p := range a.Trail {
+		off := math.Abs(p.Value - p.Expected)
+		switch {
+		case math.IsNaN(off):
+		case now.Sub(p.Time) < 10*time.Minute:
+			late = append(late, off)
+		default:
+			early = append(early, off)
+		}
+	}
+	if len(late) == 0 || len(early) == 0 {
+		return false // missing data resolve nothing
+	}
+	slices.Sort(late)
+	slices.Sort(early)
+	return late[len(late)/2] <= worsening*early[len(early)/2]
 }
 
 // Reasons why an incident was resolved.

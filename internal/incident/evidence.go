@@ -136,6 +136,18 @@ func (e *evidence) began(t time.Time) {
 	}
 }
 
+// departed is when the first of it departed: the onset, or earlier where
+// something filled up long before users suffered, see [Correlator.remember].
+func (e *evidence) departed() time.Time {
+	first := e.onset
+	for _, a := range e.anomalies {
+		if a.Onset.Before(first) {
+			first = a.Onset
+		}
+	}
+	return first
+}
+
 // find returns the strongest anomaly that satisfies the test.
 func (e *evidence) find(test func(*Anomaly) bool) *Anomaly {
 	var best *Anomaly
@@ -169,6 +181,9 @@ func between(a *Anomaly) bool {
 // repeats: a caller makes more calls for each that it gets.
 func repeats(a *Anomaly) bool { return a.Caller != "" && a.Signal == Traffic && a.Up }
 
+// partial: what fell is a sum over fewer targets than usual.
+func (a *Anomaly) partial() bool { return !a.Up && slices.Contains(a.Doubts, "partial") }
+
 // describe says what a service has, what users feel first: of each signal the
 // strongest departure, from what is expected to its worst.
 func (e *evidence) describe() string {
@@ -189,7 +204,11 @@ func (e *evidence) describe() string {
 			}
 		}
 		for _, s := range its {
-			parts = append(parts, string(signal)+s.of+" "+s.amount(s.Expected)+" → "+s.amount(s.Value))
+			part := string(signal) + s.of + " " + s.amount(s.Expected) + " → " + s.amount(s.Value)
+			if s.partial() {
+				part += fewerTargets
+			}
+			parts = append(parts, part)
 		}
 	}
 	var alerts []string
@@ -199,6 +218,9 @@ func (e *evidence) describe() string {
 	slices.Sort(alerts)
 	return list(append(parts, slices.Compact(alerts)...), 6)
 }
+
+// fewerTargets says how far to trust a fall.
+const fewerTargets = " (fewer targets are scraped)"
 
 // strongest is the strongest departure of one part of a service's work.
 type strongest struct {

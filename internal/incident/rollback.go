@@ -22,15 +22,17 @@ func undo(c change.Change) string {
 	}
 	switch {
 	case c.Kind == "flag" && c.Title != "" && c.From != "":
-		return "set the flag " + c.Title + " of " + name(c.Service) + " back to " + c.From
+		return "set the flag " + cut(c.Title, maxTitle) + " of " + name(c.Service) + " back to " + c.From
 	case c.Kind == "flag" && c.Title != "":
-		return "switch the flag " + c.Title + " of " + name(c.Service) + " back"
+		return "switch the flag " + cut(c.Title, maxTitle) + " of " + name(c.Service) + " back"
 	case c.Kind == change.DefaultKind && c.From != "":
 		return "roll " + name(c.Service) + " back to " + c.From
+	case c.From != "" && c.Title != "":
+		return "set the " + what + " of " + name(c.Service) + " (" + cut(c.Title, maxTitle) + ") back to " + c.From
 	case c.From != "":
 		return "set the " + what + " of " + name(c.Service) + " back to " + c.From
 	case c.Title != "":
-		return "undo the " + what + " of " + name(c.Service) + " (" + c.Title + ")"
+		return "undo the " + what + " of " + name(c.Service) + " (" + cut(c.Title, maxTitle) + ")"
 	}
 	return "undo the " + what + " of " + name(c.Service)
 }

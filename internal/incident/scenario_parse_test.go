@@ -44,6 +44,7 @@ type scenarioAnomaly struct {
 	value, expected float64
 	score           float64
 	unsure, weak    bool
+	doubts          []string
 	series, unit    string
 	lives           span // zero: always
 	limit           span // when its trend reaches its limit; zero: it has none
@@ -287,6 +288,9 @@ func (s *scenario) series(l storyLine, normal bool) {
 	}
 	a.rule = strings.ToUpper(l.plain[1][:1]) + l.plain[1][1:]
 	a.unsure, a.weak = slices.Contains(l.plain, "unsure"), slices.Contains(l.plain, "weak")
+	if v, ok := l.settings["doubts"]; ok {
+		a.doubts = strings.Split(v, ",")
+	}
 	if v, ok := l.settings["score"]; ok {
 		a.score = l.number(v)
 	}

@@ -40,7 +40,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios give into th
 //
 // A service marked with ! has people as users; a node may be critical or
 // internal. An edge with a span exists only within it. "anomaly … unsure" marks
-// readings of short history, "weak" readings that stay below their budget. A
+// readings of short history, or of what doubts= names, "weak" readings that stay below their budget. A
 // rule has one series for a service (or for the calls from a to b, written a->b), unless series= tells several apart; a
 // series has no readings outside of lives=, and with limit= one that trends says
 // when it reaches its limit. An act is meant for the oldest
@@ -236,7 +236,7 @@ func (s *scenario) input(now time.Time) Input {
 		k := key{a.caller, a.service, a.rule, a.series}
 		r := Reading{
 			Time: now, Rule: a.rule, Series: fmt.Sprintf(`{service="%s"}`, a.service), Service: a.service, Caller: a.caller, Signal: a.signal,
-			Value: a.expected, Expected: a.expected, Unsure: a.unsure, Unit: a.unit,
+			Value: a.expected, Expected: a.expected, Unsure: a.unsure, Doubts: a.doubts, Unit: a.unit,
 		}
 		if a.caller != "" {
 			r.Series = fmt.Sprintf(`{client="%s", server="%s"}`, a.caller, a.service)

@@ -211,7 +211,7 @@ func (c *Correlator) affordable(now time.Time, t *thread, asks claim) Severity {
 // maintenance or a rollout excuses is no harm, and corroborates harm only.
 func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) claim {
 	var harm, others []string // what people feel, and what else the team's alerts say
-	sure, known, excused := false, false, false
+	sure, known, excused, silent := false, false, false, false
 	// Of all, and of what nothing excuses.
 	signals, plain := make(scores, 0, 2*len(ev)), make(scores, 0, 2*len(ev))
 	allUnsure := true
@@ -241,8 +241,12 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 				excused = true
 				continue
 			}
+			if a.partial() {
+				continue // fewer targets, not fewer requests
+			}
 			plain.add(k, a.Score)
 			allUnsure = allUnsure && a.Unsure
+			silent = silent || c.stopped(now, a)
 			if suffers && (symptom(a) || staysAway(a)) {
 				harm = append(harm, fmt.Sprintf("%s: %s", name(e.service), a.describe()))
 				sure = sure || !a.Unsure
@@ -264,6 +268,8 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 		}
 	case sum >= ticketScore && !allUnsure, sum >= unsureTicketScore && len(signals) > 1:
 		out.severity = Ticket
+	case silent:
+		out.severity, out.score = Ticket, max(sum, ticketScore)
 	}
 	out.excused = excused && out.severity == None && all >= ticketScore
 	return out

@@ -56,12 +56,27 @@ func (c *Correlator) asChanges(ev []*evidence) []change.Change {
 
 // maintained reports whether maintenance of a service lasts now and explains
 // trouble that began at the onset: what was there before is not its doing.
+// Windows of a service that overlap or follow each other at once are one.
 func (c *Correlator) maintained(now time.Time, s topology.Service, onset time.Time) bool {
-	during := func(from, to time.Time) bool {
-		return !now.Before(from) && now.Before(to) && !onset.Before(from.Add(-2*c.o.Interval))
+	slack := 2 * c.o.Interval
+	from := now.Add(1) // of the windows that now lies in; nothing yet
+	extend := func(begin, end time.Time) bool {
+		if !begin.Before(from) || end.Before(from.Add(-slack)) || from.After(now) && (now.Before(begin) || !now.Before(end)) {
+			return false
+		}
+		from = begin
+		return true
 	}
-	return slices.ContainsFunc(c.maintenance, func(m Maintenance) bool { return during(m.From, m.To) && m.Covers(s) }) ||
-		slices.ContainsFunc(c.changesOf[s], func(ch change.Change) bool { return during(ch.Time, ch.Until) })
+	for more := true; more; {
+		more = false
+		for _, m := range c.maintenance {
+			more = m.Covers(s) && extend(m.From, m.To) || more
+		}
+		for _, ch := range c.changesOf[s] {
+			more = !ch.Until.IsZero() && extend(ch.Time, ch.Until) || more
+		}
+	}
+	return !from.After(now) && !onset.Before(from.Add(-slack))
 }
 
 // rollingOut reports whether a rollout of the service runs now and explains
@@ -70,20 +85,28 @@ func (c *Correlator) maintained(now time.Time, s topology.Service, onset time.Ti
 // before a change is seen.
 func (c *Correlator) rollingOut(now time.Time, s topology.Service, onset time.Time) bool {
 	return slices.ContainsFunc(c.changesOf[s], func(ch change.Change) bool {
-		return ch.Until.IsZero() && ch.Kind != "flag" && !now.Before(ch.Time) &&
+		return rollout(ch) && !now.Before(ch.Time) &&
 			now.Sub(ch.Time) < c.o.Rollout && !onset.Before(ch.Time.Add(-time.Minute))
 	})
 }
 
+// rollout reports whether a change comes by replacing instances.
+func rollout(ch change.Change) bool { return ch.Until.IsZero() && ch.Kind != "flag" }
+
+// replacing reports whether an anomaly is one that replacing instances makes of a
+// service: its traffic, its resources and, where no people wait, its latency.
+func replacing(a *Anomaly, people bool) bool {
+	return a.Signal != Errors && !(people && a.Signal == Latency)
+}
+
 // excused reports whether announced maintenance, or a running rollout, explains
-// an anomaly. A rollout explains what replacing instances does to a service:
-// its traffic, its resources and, where no people wait, its latency. It never
-// explains errors.
+// an anomaly. A rollout explains what [replacing] instances does to a service,
+// never errors.
 func (c *Correlator) excused(now time.Time, a *Anomaly, people bool) bool {
 	if c.maintained(now, a.Service, a.Onset) {
 		return true
 	}
-	return a.Signal != Errors && !(people && a.Signal == Latency) && c.rollingOut(now, a.Service, a.Onset)
+	return replacing(a, people) && c.rollingOut(now, a.Service, a.Onset)
 }
 
 // mornings are the services of short history that have their first morning,

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/topology"
@@ -58,10 +57,14 @@ func (i *Incident) Headline() string {
 	}
 	if a := i.onlyTraffic(); a != nil && a.Up {
 		fmt.Fprintf(&b, "%s is asked %s times as much as usual", name(a.Service), times(a.ratio()))
+	} else if a != nil && a.Value == 0 {
+		fmt.Fprintf(&b, "%s is not asked any more", name(a.Service))
 	} else if a != nil {
 		fmt.Fprintf(&b, "%s is asked for %.0f%% of the usual only", name(a.Service), 100/a.ratio())
 	} else if a := i.onlyBetween(); a != nil {
 		fmt.Fprintf(&b, "trouble between %s and %s", name(a.Caller), name(a.Service))
+	} else if lone := i.lone(); lone != "" {
+		fmt.Fprintf(&b, "%s: %s", name(i.Causes[0].Service), lone)
 	} else if i.Known && !i.Causes[0].Onset.After(i.Onset) {
 		fmt.Fprintf(&b, "%s fails first", name(i.Causes[0].Service))
 	} else if i.Known {
@@ -70,13 +73,7 @@ func (i *Incident) Headline() string {
 		b.WriteString("cause not known")
 	}
 	b.WriteString(i.changedText())
-	var suffer []string
-	for _, e := range i.Effects {
-		if e.Suffers {
-			suffer = append(suffer, name(e.Service))
-		}
-	}
-	if len(suffer) > 0 {
+	if suffer := i.suffering(); len(suffer) > 0 {
 		fmt.Fprintf(&b, "; %s", list(suffer, 4))
 		if len(suffer) == 1 {
 			b.WriteString(" suffers")
@@ -87,6 +84,41 @@ func (i *Incident) Headline() string {
 	return b.String()
 }
 
+// suffering names the services that have it from the cause.
+func (i *Incident) suffering() []string {
+	var out []string
+	for _, e := range i.Effects {
+		if e.Suffers {
+			out = append(out, name(e.Service))
+		}
+	}
+	return out
+}
+
+// lone says what is wrong where nobody suffers but the cause itself: then nothing
+// fails first, and what departs most is the news. It is "" where others suffer, or
+// only an alert of the team's own says it.
+func (i *Incident) lone() string {
+	if !i.Known || len(i.suffering()) > 0 {
+		return ""
+	}
+	order := []Signal{Errors, Latency, Saturation, Traffic}
+	var worst *Anomaly
+	for k := range i.Anomalies {
+		a := &i.Anomalies[k]
+		switch {
+		case a.Caller != "" || a.Service != i.Causes[0].Service:
+		case worst == nil || a.Score > worst.Score ||
+			a.Score == worst.Score && slices.Index(order, a.Signal) < slices.Index(order, worst.Signal):
+			worst = a
+		}
+	}
+	if worst == nil {
+		return ""
+	}
+	return worst.describe()
+}
+
 // changedText names the change before the trouble; where the cause is not known
 // and several are suspected it names no single one.
 func (i *Incident) changedText() string {
@@ -95,7 +127,7 @@ func (i *Incident) changedText() string {
 	for k := range i.Changes {
 		if a := &i.Changes[k]; a.Suspect {
 			during = during || len(all) == 0 && a.Until.After(i.Onset)
-			all = append(all, a.short())
+			all = append(all, a.Text())
 		}
 	}
 	switch {
@@ -166,22 +198,31 @@ func (i *Incident) Suspect() *Attribution {
 	return nil
 }
 
-func (a *Attribution) short() string {
-	s := a.Kind
+// Text names the change: its kind, of which service, from what to what, and in
+// brackets what it is about.
+func (a *Attribution) Text() string { return wording(a.Change, " of "+name(a.Service)) }
+
+// maxTitle bounds what a headline says of a change's title, in bytes.
+const maxTitle = 80
+
+func wording(ch change.Change, of string) string {
+	s := ch.Kind
 	if s == "" {
-		s = "a change"
+		s = "change"
 	}
-	if a.Kind == "flag" && a.Title != "" {
-		s += " " + a.Title
+	flag := ch.Kind == "flag" && ch.Title != ""
+	if flag {
+		s += " " + cut(ch.Title, maxTitle)
 	}
-	s += " of " + name(a.Service)
+	s += of
 	switch {
-	case a.From != "" && a.To != "":
-		s += " " + a.From + " → " + a.To
-	case a.To != "":
-		s += " " + a.To
-	case a.Title != "":
-		s += " (" + a.Title + ")"
+	case ch.From != "" && ch.To != "":
+		s += " " + ch.From + " → " + ch.To
+	case ch.To != "":
+		s += " " + ch.To
+	}
+	if ch.Title != "" && !flag {
+		s += " (" + cut(ch.Title, maxTitle) + ")"
 	}
 	return s
 }
@@ -217,7 +258,7 @@ func (i *Incident) Annotations() map[string]string {
 	lines = nil
 	for k := range i.Changes {
 		a := &i.Changes[k]
-		lines = append(lines, fmt.Sprintf("%s: %s", a.short(), a.Reason))
+		lines = append(lines, fmt.Sprintf("%s: %s", a.Text(), a.Reason))
 	}
 	put("changes", strings.Join(lines, "\n"))
 	if r := i.Rollback; r != nil && r.Command != "" {
@@ -288,6 +329,9 @@ func (a *Anomaly) describe() string {
 		what += fmt.Sprintf(" of calls from %s to %s", name(a.Caller), name(a.Service))
 	}
 	text := fmt.Sprintf("%s (%s) %s %s, expected %s", what, a.Rule, verb, a.amount(a.Value), a.amount(a.Expected))
+	if a.partial() {
+		text += fewerTargets
+	}
 	if limit := a.Forecast(); limit != "" {
 		text += ", " + limit
 	}
@@ -300,102 +344,4 @@ func (a *Anomaly) amount(v float64) string {
 		return trim(v) + "/s"
 	}
 	return amount(v, a.Unit)
-}
-
-// reason says in one sentence why blame stays with a service.
-func (c Case) reason(i int, index map[topology.Service]int) string {
-	e := c.evidence[i]
-	var b strings.Builder
-	b.WriteString(name(e.service))
-	if a := c.telling(e); a != nil {
-		fmt.Fprintf(&b, ": %s", a.describe())
-	} else if len(e.alerts) > 0 {
-		fmt.Fprintf(&b, ": alert %s fires", e.alerts[0].Name)
-	}
-	fmt.Fprintf(&b, ", since %s", e.onset.UTC().Format("15:04:05"))
-	if ch := c.changedBefore(e); ch != nil {
-		b.WriteString(after(*ch, e.onset))
-	}
-	callees, _ := c.callees(e, index)
-	more := e.find(demand)
-	lost := e.losses()
-	switch {
-	case len(lost) > 0:
-		fmt.Fprintf(&b, "; it is lost between %s, not inside of them", list(slices.Compact(lost), 3))
-	case more != nil && len(c.demanding(e, more, index)) > 0:
-		b.WriteString("; its callers ask comparably more")
-	case more != nil && !c.graph.HasCallers(e.service):
-		b.WriteString("; it is asked more from outside")
-	case e.find(lack) != nil && !ownTrouble(e) && !c.graph.HasCallers(e.service):
-		b.WriteString("; it is asked less from outside")
-	case c.amplifies(e, index):
-		b.WriteString("; it asks more of its callees than it is asked itself")
-	case edgeless(c.graph, e.service):
-		b.WriteString("; no calls from it or to it are known")
-	case len(callees) == 0:
-		if dark := c.dark(e.service); len(dark) > 0 {
-			fmt.Fprintf(&b, "; nothing is known of %s, which it calls", list(dark, 3))
-		} else if c.graph.HasCallees(e.service) {
-			b.WriteString("; nothing that it calls is in trouble")
-		} else {
-			b.WriteString("; it calls nothing that is known")
-		}
-	default:
-		var names []string
-		for _, j := range c.below(e.service, index) {
-			if slices.ContainsFunc(callees, func(s share) bool { return s.to == j && s.part > 0 }) {
-				names = append(names, name(c.evidence[j].service))
-			}
-		}
-		fmt.Fprintf(&b, "; %s, which it calls, has trouble as well", list(names, 3))
-	}
-	return b.String()
-}
-
-// after says how long after a change of the service its trouble began.
-func after(ch change.Change, onset time.Time) string {
-	its := "its " + strings.TrimSuffix(ch.Kind+" "+ch.To, " ")
-	d := ch.Before(onset)
-	switch {
-	case ch.Until.IsZero() && d >= time.Second:
-		return fmt.Sprintf(", %s after %s", round(d), its)
-	case ch.Until.IsZero():
-		return fmt.Sprintf(", just when %s came", its)
-	case d >= time.Second:
-		return fmt.Sprintf(", %s after the end of %s", round(d), its)
-	}
-	return ", during " + its
-}
-
-// dark are the callees of a service of which there is not one reading.
-func (c Case) dark(s topology.Service) []string {
-	var out []string
-	for edge := range c.graph.EachCallee(s) {
-		if c.watched != nil && !c.watched(edge.Callee) {
-			out = append(out, name(edge.Callee))
-		}
-	}
-	return out
-}
-
-// telling picks the anomaly that says most about a service as a cause: its own
-// work first, then demand where it has no callers, then what its callers feel.
-func (c Case) telling(e *evidence) *Anomaly {
-	work, more := e.find(internal), e.find(demand)
-	if work != nil && !explains(more, work) {
-		return work
-	}
-	if more != nil && !c.graph.HasCallers(e.service) {
-		return more
-	}
-	if a := e.find(repeats); a != nil {
-		return a
-	}
-	if a := e.find(between); a != nil {
-		return a
-	}
-	if a := e.find(symptom); a != nil {
-		return a
-	}
-	return e.find(func(*Anomaly) bool { return true })
 }

@@ -117,13 +117,15 @@ func round(d time.Duration) string {
 	return s
 }
 
-func clip(s string) string {
-	if len(s) <= maxText {
+func clip(s string) string { return cut(s, maxText) }
+
+// cut shortens a text to so many bytes, between two characters.
+func cut(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	cut := maxText
-	for cut > 0 && s[cut]&0xC0 == 0x80 {
-		cut--
+	for most > 0 && s[most]&0xC0 == 0x80 {
+		most--
 	}
-	return s[:cut] + " …"
+	return s[:most] + " …"
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -146,7 +147,13 @@ func (s *server) headline(inc *incident.Incident) string {
 	past := inc.State == incident.Resolved
 	if inc.Known && len(inc.Causes) > 0 {
 		name := s.name(inc.Causes[0].Service)
-		if past {
+		alone := !slices.ContainsFunc(inc.Effects, func(e incident.Effect) bool { return e.Suffers })
+		switch {
+		case alone && past:
+			return name + " was in trouble"
+		case alone:
+			return name + " is in trouble"
+		case past:
 			return name + " failed first"
 		}
 		return name + " fails first"
