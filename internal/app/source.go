@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
+	"strconv"
 
 	promconfig "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
@@ -114,11 +115,19 @@ func Check(path string, out io.Writer) error {
 			}
 		}
 	}
-	from := fmt.Sprintf("scrapes %d jobs", len(cfg.Prometheus.ScrapeConfigs))
+	from := "scrapes " + counted(len(cfg.Prometheus.ScrapeConfigs), "job")
 	if cfg.Source != nil {
 		from = "queries " + redacted(cfg.Source.URL)
 	}
-	_, err = fmt.Fprintf(out, "%s is valid: %s; %d groups with %d recording, %d alerting and %d detection rules; %s mode\n",
-		path, from, groups, records, alerts, detections, cfg.Engine.Mode)
+	_, err = fmt.Fprintf(out, "%s is valid: %s; %s with %d recording, %d alerting and %s; %s mode\n",
+		path, from, counted(groups, "group"), records, alerts, counted(detections, "detection rule"), cfg.Engine.Mode)
 	return err
+}
+
+// counted writes a number of things.
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + one + "s"
 }

@@ -248,8 +248,8 @@ shop           1      1   1.00     0    1.00      300   5.0  1.00  1.00  1.00   
   latency      1      1   1.00     0    1.00      300   5.0  1.00  1.00  1.00   1.00   1.00   1.00       -      -
 ALL            1      1   1.00     0    1.00      300   5.0  1.00  1.00  1.00   1.00   1.00   1.00       -      -
 
-shop: 1 cases, 1 false pages in 0.93 quiet days = 1.07 per day; not counted: 1 pages in warm-up, 0 in ignored spans
-ALL: 1 cases, 1 false pages in 0.93 quiet days = 1.07 per day; not counted: 1 pages in warm-up, 0 in ignored spans
+shop: 1 case, 1 false page in 0.93 quiet days = 1.07 per day; not counted: 1 page in warm-up, 0 in ignored spans
+ALL: 1 case, 1 false page in 0.93 quiet days = 1.07 per day; not counted: 1 page in warm-up, 0 in ignored spans
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

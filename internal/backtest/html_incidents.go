@@ -83,10 +83,10 @@ func newHTMLIncident(g *IncidentGrade, links map[htmlKey]string) htmlIncident {
 
 // htmlChange says whether the right change was blamed.
 func htmlChange(g *IncidentGrade) (id, text, class string) {
-	id = "to blame: " + plot.Clip(or(g.Change, "none"), htmlNameLength)
+	id = "to blame: " + plot.Clip(or(changeText(g.First, g.Change), "none"), htmlNameLength)
 	said := ""
 	if g.First != nil {
-		said = plot.Clip(g.First.Change, htmlNameLength)
+		said = plot.Clip(changeText(g.First, g.First.Change), htmlNameLength)
 	}
 	switch g.ChangeVerdict {
 	case "":
@@ -103,6 +103,20 @@ func htmlChange(g *IncidentGrade) (id, text, class string) {
 		return id, "not named", "half"
 	}
 	return id, plot.Clip(g.ChangeVerdict, htmlNameLength), ""
+}
+
+// changeText says in words which change has the id, where what was sent lists
+// it; else it is the id.
+func changeText(s *Sent, id string) string {
+	if s == nil || s.Last == nil || id == "" {
+		return id
+	}
+	for k := range s.Last.Changes {
+		if c := &s.Last.Changes[k]; c.ID == id {
+			return c.Text()
+		}
+	}
+	return id
 }
 
 // htmlMissed sums up what was missed; "" when nothing was.
@@ -218,7 +232,7 @@ func sentFacts(s *Sent) []htmlFact {
 		cause = "not known for sure; candidates: " + cause
 	}
 	facts := []htmlFact{{"Cause", cause}, {"Effects", or(joinNames(s.Effects, htmlNames), "none")},
-		{"Change", plot.Clip(or(s.Change, "none blamed"), htmlNameLength)}, {"Rules", or(joinNames(s.Rules, htmlNames), none)}}
+		{"Change", plot.Clip(or(changeText(s, s.Change), "none blamed"), htmlNameLength)}, {"Rules", or(joinNames(s.Rules, htmlNames), none)}}
 	if !s.Onset.IsZero() {
 		facts = append(facts, htmlFact{"Onset", timeText(s.Onset) + ", sent " + durationText(s.Time.Sub(s.Onset)) + " after it"})
 	}

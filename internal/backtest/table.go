@@ -46,7 +46,7 @@ func (t Tally) row(name string) []string {
 
 func (s SetGrade) line() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d cases, %d false pages in %.2f quiet days = %s per day", s.Name, s.Cases, s.False, s.QuietDays, shown(s.FalsePerDay, 2))
+	fmt.Fprintf(&b, "%s: %s, %s in %.2f quiet days = %s per day", s.Name, count(s.Cases, "case"), count(s.False, "false page"), s.QuietDays, shown(s.FalsePerDay, 2))
 	if s.All.Changes > 0 {
 		fmt.Fprintf(&b, "; change right %d, right or release %d of %d, innocent blamed %d, false pages blaming a change %d",
 			s.All.ChangeRight, s.All.ChangeOrRelease, s.All.Changes, s.All.InnocentBlamed, s.FalseWithChange)
@@ -58,7 +58,7 @@ func (s SetGrade) line() string {
 		fmt.Fprintf(&b, "; effects Jaccard %.2f", *s.All.EffectsJaccard)
 	}
 	if s.WarmUp > 0 || s.Ignored > 0 {
-		fmt.Fprintf(&b, "; not counted: %d pages in warm-up, %d in ignored spans", s.WarmUp, s.Ignored)
+		fmt.Fprintf(&b, "; not counted: %s in warm-up, %d in ignored spans", count(s.WarmUp, "page"), s.Ignored)
 	}
 	return b.String()
 }

@@ -99,13 +99,13 @@ func lead(d time.Duration) string {
 
 func (r *Report) summaryText(b *strings.Builder) {
 	s := r.Summary
-	fmt.Fprintf(b, "%d pages and %d tickets in %.1f days", s.Pages, s.Tickets, s.Days)
+	fmt.Fprintf(b, "%s and %s in %.1f days", count(s.Pages, "page"), count(s.Tickets, "ticket"), s.Days)
 	if s.Days > 0 {
 		fmt.Fprintf(b, " (%.2f and %.2f a day)", float64(s.Pages)/s.Days, float64(s.Tickets)/s.Days)
 	}
-	fmt.Fprintf(b, "; the team's own alerts fired %d times", s.OwnAlerts)
+	fmt.Fprintf(b, "; the team's own alerts fired %s", count(s.OwnAlerts, "time"))
 	if s.LeadMedian != nil {
-		fmt.Fprintf(b, "; median lead over them %s (%d incidents)", time.Duration(*s.LeadMedian*float64(time.Second)).Round(time.Second), s.LeadOver)
+		fmt.Fprintf(b, "; median lead over them %s (%s)", time.Duration(*s.LeadMedian*float64(time.Second)).Round(time.Second), count(s.LeadOver, "incident"))
 	}
 	b.WriteString("\n")
 }
@@ -155,7 +155,7 @@ func (r *Report) ruleText(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "\n%s\n", strings.Join(aligned(rows), "\n"))
 	if n := len(list) - maxRuleRows; n > 0 {
-		fmt.Fprintf(b, "and %d rules that cost less: see the report\n", n)
+		fmt.Fprintf(b, "and %s of less cost: see the report\n", count(n, "rule"))
 	}
 	for _, s := range r.odd() {
 		fmt.Fprintf(b, "%s: %s\n", s.Name, s.oddity())
@@ -169,7 +169,7 @@ func (s RuleStats) oddity() string {
 		parts = append(parts, s.State)
 	}
 	if s.Failed > 0 {
-		parts = append(parts, fmt.Sprintf("failed %d times, last: %s", s.Failed, s.LastError))
+		parts = append(parts, fmt.Sprintf("failed %s, last: %s", count(s.Failed, "time"), s.LastError))
 	}
 	if len(s.Missing) > 0 {
 		parts = append(parts, "nothing ever matched "+listed(s.Missing, 5))
