@@ -165,7 +165,9 @@ func (s *system) compareScorer(ctx context.Context, data, pages string, g *backt
 	if err := g.WriteTable(&ours); err != nil {
 		return err
 	}
-	if ours.String() != string(theirs) {
+	// It counts "1 cases".
+	grammar := strings.NewReplacer(": 1 cases, ", ": 1 case, ", ", 1 false pages ", ", 1 false page ", "not counted: 1 pages ", "not counted: 1 page ")
+	if ours.String() != grammar.Replace(string(theirs)) {
 		return fmt.Errorf("our table differs from that of %s:\n%s\n%s", script, ours.String(), theirs)
 	}
 	fmt.Fprintf(out, "The table of grades is equal to that of the data's own scorer:\n\n%s\n", indented(ours.String()))
