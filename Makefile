@@ -5,7 +5,7 @@ GO       ?= go
 LINT      = $(GO) tool -modfile=tools/lint/go.mod
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-rules pictures bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds fuzz demo tools chromium clean
+.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-rules pictures bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds fuzz demo tools thanos chromium clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/foreshock ./cmd/foreshock
@@ -121,10 +121,15 @@ fuzz:
 	  done; \
 	done
 
-# The real Prometheus, promtool, Alertmanager and amtool, built from their
-# modules at pinned versions into tools/bin.
+# The real Prometheus, promtool, Alertmanager, amtool and VictoriaMetrics, built
+# from their modules at pinned versions into tools/bin.
 tools:
-	$(MAKE) -C tools prom am
+	$(MAKE) -C tools prom am vm
+
+# The source over the real Thanos Query, whose build takes minutes the first time.
+thanos: tools
+	$(MAKE) -C tools thanos
+	$(GO) test -tags thanos -run 'TestServers' -v ./internal/source/
 
 chromium: $(CHROMIUM)
 $(CHROMIUM):

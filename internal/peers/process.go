@@ -1,7 +1,8 @@
-// Package peers starts the real programs that Foreshock works with (Prometheus, Alertmanager)
-// on free loopback ports for tests, and receives what Alertmanager would send to a pager.
+// Package peers starts the real programs that Foreshock works with (Prometheus, Alertmanager,
+// VictoriaMetrics, Thanos) on free loopback ports for tests, and receives what Alertmanager
+// would send to a pager.
 //
-// Only tests import it. The programs are built by `make -C tools prom am` into tools/bin; a test
+// Only tests import it. The programs are built by `make -C tools` into tools/bin; a test
 // that needs one which is not there fails and says so. Everything a program writes lies in the
 // test's temporary directory; a program is stopped when its test ends, and what it printed is
 // attached to the test's output when the test failed.
@@ -35,9 +36,11 @@ const (
 type Process struct {
 	URL string // http://127.0.0.1:port, without a trailing slash; the same after Stop and Start
 
-	name string
-	path string
-	args func(address string) []string
+	name    string
+	path    string
+	args    func(address string) []string
+	listens string // what it prints once it has its port
+	ready   string // path that answers 200 once it is ready
 
 	address string
 	output  tail
@@ -46,8 +49,7 @@ type Process struct {
 	exitErr error         // valid after exited is closed
 }
 
-// Path returns where the program is (prometheus, promtool, alertmanager or amtool). The test fails when
-// it was not built.
+// Path returns where the program is (by its name in tools/bin). The test fails when it was not built.
 func Path(t testing.TB, program string) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -67,7 +69,7 @@ func Path(t testing.TB, program string) string {
 	}
 	path := filepath.Join(dir, "tools", "bin", program)
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%s is not built (%v): run make test, or make -C tools prom am", program, err)
+		t.Fatalf("%s is not built (%v): run make test, or make -C tools", program, err)
 	}
 	return path
 }
@@ -76,7 +78,7 @@ func Path(t testing.TB, program string) string {
 // args gives the command line for the address (host:port) that it has to listen on.
 func newProcess(t testing.TB, name string, args func(address string) []string) *Process {
 	t.Helper()
-	p := &Process{name: name, path: Path(t, name), args: args}
+	p := &Process{name: name, path: Path(t, name), args: args, listens: `msg="Listening on"`, ready: "/-/ready"}
 	p.moveTo(t)
 	t.Cleanup(func() {
 		p.Stop(t)
@@ -162,7 +164,7 @@ func (p *Process) start() error {
 	return err
 }
 
-// awaitReady asks /-/ready until the program says yes, ends, or has taken too long.
+// awaitReady asks until the program says yes, ends, or has taken too long.
 func (p *Process) awaitReady() error {
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
@@ -179,12 +181,12 @@ func (p *Process) awaitReady() error {
 		case <-tick.C:
 		}
 		// Somebody else's program may answer on a port that was taken from us, before ours has noticed:
-		// ready counts only once ours says that it has the port (as both programs do, at level info).
-		if !strings.Contains(p.output.String(), `msg="Listening on"`) {
+		// ready counts only once ours says that it has the port (as all of them do, at level info).
+		if !strings.Contains(p.output.String(), p.listens) {
 			last = errors.New("it does not say that it listens")
 			continue
 		}
-		if last = ask(ctx, client, p.URL+"/-/ready"); last == nil {
+		if last = ask(ctx, client, p.URL+p.ready); last == nil {
 			return nil
 		}
 	}

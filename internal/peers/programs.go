@@ -69,3 +69,23 @@ func writeFile(t testing.TB, dir, name, content string) string {
 	}
 	return path
 }
+
+// VictoriaMetrics starts a real single-node VictoriaMetrics on a free loopback
+// port that keeps samples of any age, and returns when it is ready. It takes
+// remote write at /api/v1/write; what it took is found after a request to
+// /internal/force_flush.
+func VictoriaMetrics(t testing.TB, args ...string) *Process {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	p := newProcess(t, "victoria-metrics", func(address string) []string {
+		return append([]string{
+			"-httpListenAddr=" + address,
+			"-storageDataPath=" + data,
+			"-retentionPeriod=100y",
+			"-memory.allowedBytes=64MiB",
+		}, args...)
+	})
+	p.listens = "started server at"
+	p.startAnywhere(t)
+	return p
+}
