@@ -52,9 +52,9 @@ browser: chromium
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants: $$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags 'e2e browser slow' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/
+	$(GO) vet -tags 'e2e browser slow thanos' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/ ./internal/source/
 	$(LINT) staticcheck ./...
-	$(LINT) staticcheck -tags 'e2e browser slow' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/
+	$(LINT) staticcheck -tags 'e2e browser slow thanos' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/ ./internal/source/
 
 bench:
 	$(GO) test -run '^$$' -bench . -skip 'MillionSeries|SideBySide' -benchmem ./detectors/... ./rules/... ./internal/incident/...

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -54,6 +55,7 @@ type detectionOptions struct {
 	seriesLimit  int
 	forgetAfter  time.Duration
 	now          func() time.Time // nil: durations are not measured
+	partial      func(context.Context) (context.Context, func() bool)
 	onEvaluation func(Evaluation)
 	skipOutputs  bool // judge, and write nothing
 	logger       *slog.Logger

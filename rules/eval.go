@@ -50,6 +50,10 @@ func (d *Detection) eval(ctx context.Context, at time.Time, query promrules.Quer
 		return nil, EvaluationSummary{}, err
 	}
 	ctx = promrules.NewOriginContext(ctx, promrules.RuleDetail{Name: d.spec.Name, Query: d.query, Labels: d.labels, Kind: "detection"})
+	partial := func() bool { return false }
+	if d.o.partial != nil {
+		ctx, partial = d.o.partial(ctx)
+	}
 	v, err := query(ctx, d.query, at)
 	if err != nil {
 		return nil, EvaluationSummary{}, err
@@ -67,9 +71,11 @@ func (d *Detection) eval(ctx context.Context, at time.Time, query promrules.Quer
 	if limit <= 0 || limit > d.o.seriesLimit {
 		limit = d.o.seriesLimit
 	}
-	return d.judge(judgement{
-		result: v, of: of, t: at.UnixMilli(), limit: limit, absences: d.absences(ctx, query, at.UnixMilli()),
-	}, ev)
+	j := judgement{result: v, of: of, t: at.UnixMilli(), limit: limit, partial: partial()}
+	if !j.partial { // else who is missing may be where nobody answered
+		j.absences = d.absences(ctx, query, at.UnixMilli())
+	}
+	return d.judge(j, ev)
 }
 
 // judgement is what there is to judge in an evaluation.
@@ -79,6 +85,7 @@ type judgement struct {
 	t        int64   // ms
 	limit    int
 	absences *absences // nil: missing series are not judged
+	partial  bool      // the result is incomplete
 }
 
 // judge has the detector judge the series of a result, in the order of their
@@ -134,6 +141,9 @@ func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum E
 		}
 		if s.inherited(t) {
 			verdict.Doubts |= detectors.DoubtInherited
+		}
+		if j.partial {
+			verdict.Doubts |= detectors.DoubtPartial
 		}
 		d.decide(s, t, verdict)
 		sum.Series++

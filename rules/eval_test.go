@@ -287,3 +287,21 @@ func TestScalar(t *testing.T) {
 	b.eval(0)
 	same(t, "readings", readings(b.eval(time.Minute)), `{}=60 score 6.0 anomalous since 60`)
 }
+
+// Readings of an incomplete answer say so, and nobody is missing in it.
+func TestEvalPartial(t *testing.T) {
+	b := newBench(t, "load 1m\n  load{host=\"a\"} 1 2 30\n  load{host=\"b\"} 1 1 1\n", fmt.Sprintf(oneRule, ""), func(o *Options) {
+		n := 0
+		o.Partial = func(ctx context.Context) (context.Context, func() bool) {
+			n++
+			return ctx, func() bool { return n == 3 }
+		}
+	})
+	for i, want := range []string{"", "", "partial"} {
+		for _, r := range b.eval(time.Duration(i) * time.Minute).Readings {
+			if got := strings.Join(r.Verdict.Doubts.Strings(), ","); got != want {
+				t.Errorf("evaluation %d: %s has doubts %q, want %q", i, r.Key, got, want)
+			}
+		}
+	}
+}

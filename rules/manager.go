@@ -23,6 +23,9 @@ import (
 type Options struct {
 	Query      promrules.QueryFunc
 	Appendable storage.Appendable // takes the results
+	// Partial watches the queries of a context and says whether an answer was
+	// incomplete, as source.WatchPartial does; nil: all are whole.
+	Partial func(context.Context) (context.Context, func() bool)
 	// Queryable holds earlier results, from which the `for` state of alerts is
 	// restored; nil restores none.
 	Queryable storage.Queryable

@@ -182,7 +182,7 @@ func (m *Manager) rules(spec *GroupSpec, interval time.Duration, c global, resto
 		if r.Detection != nil {
 			d, err := newDetection(r.Detection, spec.Labels, detectionOptions{
 				interval: interval, seriesLimit: m.o.SeriesLimit, forgetAfter: m.o.ForgetAfter,
-				now: m.o.Now, onEvaluation: m.o.OnEvaluation, skipOutputs: m.o.SkipOutputs, logger: m.log,
+				now: m.o.Now, partial: m.o.Partial, onEvaluation: m.o.OnEvaluation, skipOutputs: m.o.SkipOutputs, logger: m.log,
 			})
 			if err != nil {
 				errs = append(errs, err)

@@ -254,6 +254,7 @@ func (s *server) openStorage(cfg *Config) error {
 	s.remote, err = source.NewRemote(source.RemoteOptions{
 		URL: cfg.Source.URL, HTTPClient: &cfg.sourceClient, Timeout: cfg.Source.Timeout, Results: s.local,
 		LookbackDelta: s.o.Query.LookbackDelta, Own: s.outputs, Logger: s.log.With("component", "source"),
+		Registerer: s.reg,
 	})
 	if err != nil {
 		return err

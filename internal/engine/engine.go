@@ -157,7 +157,7 @@ func (e *Engine) configure(c Config) error {
 // Notify takes the alerts of plain alerting rules; nil drops them.
 func (e *Engine) Attach(ctx context.Context, s source.Store, live Live) error {
 	m, err := rules.New(rules.Options{
-		Query: s.Query, Appendable: s.Appendable, Queryable: s.Queryable, Notify: live.Notify,
+		Query: s.Query, Partial: source.WatchPartial, Appendable: s.Appendable, Queryable: s.Queryable, Notify: live.Notify,
 		ExternalURL: e.o.ExternalURL, ExternalLabels: e.config.ExternalLabels,
 		EvaluationInterval: e.config.EvaluationInterval, QueryOffset: e.config.QueryOffset,
 		Logger: e.log, Registerer: live.Registerer, Context: ctx, Now: live.Now,

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/api"
 	apiv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/client_golang/prometheus"
 	config_util "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql"
@@ -42,7 +43,11 @@ type RemoteOptions struct {
 	Retries       int           // further attempts after the first; 3, below 0: none
 	Backoff       time.Duration // before the first retry, doubled for each further one up to 30 s; 500 ms
 	Concurrency   int           // queries at the same time; 8
-	Logger        *slog.Logger  // nil: silent
+	// Waiting bounds the queries that wait for their turn, none of them longer
+	// than Timeout; 100. What comes beyond is refused at once.
+	Waiting    int
+	Logger     *slog.Logger          // nil: silent
+	Registerer prometheus.Registerer // nil: metrics are not exposed
 }
 
 func (o *RemoteOptions) fillDefaults() {
@@ -71,8 +76,14 @@ func (o *RemoteOptions) fillDefaults() {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 8
 	}
+	if o.Waiting <= 0 {
+		o.Waiting = 100
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
 	}
 }
 
@@ -82,12 +93,13 @@ func (o *RemoteOptions) fillDefaults() {
 // an error, see [CheckRemote].
 type Remote struct {
 	router
-	o      RemoteOptions
-	shown  string // the URL without credentials and parameters
-	client *http.Client
-	http   *bounded
-	api    apiv1.API
-	log    *slog.Logger
+	o       RemoteOptions
+	shown   string // the URL without credentials and parameters
+	client  *http.Client
+	http    *bounded
+	api     apiv1.API
+	log     *slog.Logger
+	metrics *remoteMetrics
 
 	mu     sync.Mutex
 	warned map[string]bool // expressions whose warnings are in the log
@@ -119,6 +131,10 @@ func NewRemote(o RemoteOptions) (*Remote, error) {
 	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/api/v1")
 	r := &Remote{o: o, shown: showURL(u), client: client, log: o.Logger, warned: map[string]bool{}}
 	r.http = &bounded{base: u, client: client, o: &r.o, log: r.log, slots: make(chan struct{}, o.Concurrency)}
+	if r.metrics, err = newRemoteMetrics(o.Registerer, r.http); err != nil {
+		return nil, err
+	}
+	r.http.metrics = r.metrics
 	r.api = apiv1.NewAPI(r.http)
 	r.router = router{remote: r, local: o.Results.evaluator, own: o.Own}
 	return r, nil
@@ -226,16 +242,18 @@ func (r router) queryRange(ctx context.Context, expr string, from, to time.Time,
 }
 
 func (r *Remote) instant(ctx context.Context, expr string, ts time.Time) (parser.Value, annotations.Annotations, error) {
+	ctx, partial := WatchPartial(ctx)
 	v, warnings, err := r.api.Query(ctx, expr, ts, r.params()...)
-	return r.finish(ctx, expr, v, warnings, err)
+	return r.finish(ctx, expr, v, withPartial(warnings, partial()), err)
 }
 
 func (r *Remote) span(ctx context.Context, expr string, from, to time.Time, step time.Duration) (parser.Value, annotations.Annotations, error) {
 	if step <= 0 {
 		return nil, nil, fmt.Errorf("range query with step %s: it must be more than zero", step)
 	}
+	ctx, partial := WatchPartial(ctx)
 	v, warnings, err := r.api.QueryRange(ctx, expr, apiv1.Range{Start: from, End: to, Step: step}, r.params()...)
-	return r.finish(ctx, expr, v, warnings, err)
+	return r.finish(ctx, expr, v, withPartial(warnings, partial()), err)
 }
 
 func (r *Remote) params() []apiv1.Option {
@@ -246,6 +264,14 @@ func (r *Remote) params() []apiv1.Option {
 	return ps
 }
 
+// withPartial adds the warning of an answer that says in another way that it is partial.
+func withPartial(warnings apiv1.Warnings, partial bool) apiv1.Warnings {
+	if !partial {
+		return warnings
+	}
+	return append(warnings, vmPartialWarning)
+}
+
 // finish turns an answer into the engine's values, and its error into one that
 // says who was asked what.
 func (r *Remote) finish(ctx context.Context, expr string, v model.Value, warnings apiv1.Warnings, err error) (parser.Value, annotations.Annotations, error) {
@@ -254,6 +280,10 @@ func (r *Remote) finish(ctx context.Context, expr string, v model.Value, warning
 		notes.Add(fmt.Errorf("%s: %s", r.shown, clip(w)))
 	}
 	r.logWarnings(expr, warnings)
+	if slices.ContainsFunc(warnings, isPartial) {
+		tellPartial(ctx)
+		r.metrics.partial.Inc()
+	}
 	if err == nil {
 		var out parser.Value
 		if out, err = convert(v, r.o.MaxSamples); err == nil {

@@ -106,12 +106,10 @@ func (r *Remote) classify(ctx context.Context, err error) error {
 
 // answers asks for next to nothing, once.
 func (b *bounded) answers(ctx context.Context) bool {
-	select {
-	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
-	case <-ctx.Done():
+	if b.enter(ctx) != nil {
 		return false
 	}
+	defer b.leave()
 	form := strings.NewReader(url.Values{"query": {"vector(1)"}}.Encode())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL("/api/v1/query", nil).String(), form)
 	if err != nil {

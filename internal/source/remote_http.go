@@ -13,6 +13,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,11 +23,13 @@ const maxBackoff = 30 * time.Second
 // bounded is the HTTP side of the API client: attempts, time and answer size
 // are bounded. client_golang's own reads answers of any size.
 type bounded struct {
-	base   *url.URL
-	client *http.Client
-	o      *RemoteOptions
-	log    *slog.Logger
-	slots  chan struct{}
+	base    *url.URL
+	client  *http.Client
+	o       *RemoteOptions
+	log     *slog.Logger
+	slots   chan struct{}
+	waiting atomic.Int64 // queries without a slot
+	metrics *remoteMetrics
 }
 
 // URL implements api.Client. The parameter nocache keeps VictoriaMetrics from
@@ -44,14 +47,53 @@ func (b *bounded) URL(ep string, args map[string]string) *url.URL {
 }
 
 // Do implements api.Client: it tries again after connection errors, torn
-// answers, 429 and 5xx, except 501 and what a bad query gives.
+// answers, 429 and 5xx, except 501 and what a bad query gives. A query without an
+// answer in time is not tried again: a server that is too slow would only have
+// more to do.
 func (b *bounded) Do(ctx context.Context, req *http.Request) (*http.Response, []byte, error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, nil, err
+	}
+	defer b.leave()
+	begin := time.Now()
+	resp, body, err := b.try(ctx, req)
+	b.metrics.duration.WithLabelValues(outcome(resp, err)).Observe(time.Since(begin).Seconds())
+	return resp, body, err
+}
+
+// errBusy is an error of a server that takes longer to answer than it is asked.
+var errBusy = errors.New("the source answers too slowly: too many queries wait for it")
+
+// enter waits for a turn, for as long as a query may take: behind a server that
+// hangs nothing piles up.
+func (b *bounded) enter(ctx context.Context) error {
 	select {
 	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
-	case <-ctx.Done():
-		return nil, nil, context.Cause(ctx)
+		return nil
+	default:
 	}
+	if n := b.waiting.Add(1); n > int64(b.o.Waiting) {
+		b.waiting.Add(-1)
+		b.metrics.refused.Inc()
+		return noResponse{error: fmt.Errorf("%w (%d)", errBusy, n-1)}
+	}
+	defer b.waiting.Add(-1)
+	timer := time.NewTimer(b.o.Timeout)
+	defer timer.Stop()
+	select {
+	case b.slots <- struct{}{}:
+		return nil
+	case <-timer.C:
+		b.metrics.refused.Inc()
+		return noResponse{error: fmt.Errorf("%w (no turn within %s)", errBusy, b.o.Timeout)}
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (b *bounded) leave() { <-b.slots }
+
+func (b *bounded) try(ctx context.Context, req *http.Request) (*http.Response, []byte, error) {
 	wait := b.o.Backoff
 	for try := 0; ; try++ {
 		resp, body, err := b.attempt(ctx, req)
@@ -68,6 +110,7 @@ func (b *bounded) Do(ctx context.Context, req *http.Request) (*http.Response, []
 			return resp, body, err
 		}
 		pause := min(maxBackoff, max(wait, retryAfter(resp)))
+		b.metrics.retries.Inc()
 		b.log.Debug("the source is asked again", "url", showURL(b.base), "attempt", try+1, "in", pause, "err", err)
 		if err := sleep(ctx, pause); err != nil {
 			return nil, nil, err
@@ -114,6 +157,9 @@ func (b *bounded) attempt(ctx context.Context, req *http.Request) (*http.Respons
 	case int64(len(data)) > b.o.MaxBytes:
 		return nil, nil, fmt.Errorf("more than %d bytes: %w", b.o.MaxBytes, errTooLarge)
 	}
+	if bytes.Contains(data[:min(len(data), 200)], []byte(vmPartial)) {
+		tellPartial(ctx)
+	}
 	return resp, data, nil
 }
 
@@ -127,7 +173,7 @@ func (b *bounded) because(ctx context.Context, err error) error {
 
 func again(resp *http.Response, body []byte, err error) bool {
 	if err != nil {
-		return !errors.Is(err, errTooLarge)
+		return !errors.Is(err, errTooLarge) && !errors.Is(err, errLate)
 	}
 	switch code := resp.StatusCode; code {
 	case http.StatusTooManyRequests:
