@@ -115,17 +115,17 @@ func Check(path string, out io.Writer) error {
 			}
 		}
 	}
-	from := "scrapes " + counted(len(cfg.Prometheus.ScrapeConfigs), "job")
+	from := "scrapes " + numbered(len(cfg.Prometheus.ScrapeConfigs), "job")
 	if cfg.Source != nil {
 		from = "queries " + redacted(cfg.Source.URL)
 	}
 	_, err = fmt.Fprintf(out, "%s is valid: %s; %s with %d recording, %d alerting and %s; %s mode\n",
-		path, from, counted(groups, "group"), records, alerts, counted(detections, "detection rule"), cfg.Engine.Mode)
+		path, from, numbered(groups, "group"), records, alerts, numbered(detections, "detection rule"), cfg.Engine.Mode)
 	return err
 }
 
-// counted writes a number of things.
-func counted(n int, one string) string {
+// numbered writes a number of things.
+func numbered(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
