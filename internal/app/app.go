@@ -72,6 +72,7 @@ type server struct {
 	remote    *source.Remote // nil when scraping
 	store     source.Store
 	sender    *alertmanager.Sender
+	watcher   *alertmanager.Watcher // of what is active in the Alertmanagers
 	write     http.Handler // nil: remote write is not received
 	journal   *engine.Journal
 	posted    *change.Log
@@ -166,15 +167,11 @@ func (s *server) open(cfg *Config) (err error) {
 	}
 	eo := engine.Options{
 		Config: cfg.Engine, ExternalURL: s.external, Deliver: s.sender.Put, Journal: s.journal,
-		Wait:   time.Duration(o.Position) * 15 * time.Second,
+		Wait:   time.Duration(o.Position) * 15 * time.Second, Paged: s.watch().Last,
 		Logger: s.log.With("component", "engine"), Registerer: s.reg,
 	}
 	if o.Replicas > 1 {
-		eo.Active = func(ctx context.Context) ([]alertmanager.Alert, error) {
-			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-			defer cancel()
-			return s.sender.Active(ctx, `generator="foreshock"`)
-		}
+		eo.Active = s.others
 	}
 	if s.engine, err = engine.New(eo); err != nil {
 		return err

@@ -71,6 +71,7 @@ type incidentsBlock struct {
 	FalsePages   string             `yaml:"false_pages"`
 	FalseTickets string             `yaml:"false_tickets"`
 	IgnoreAlerts []string           `yaml:"ignore_alerts"`
+	Alertmanager bool               `yaml:"read_alertmanager"`
 	Maintenance  []maintenanceBlock `yaml:"maintenance"`
 }
 
@@ -104,7 +105,7 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := ours{Incidents: incidentsBlock{Mode: "page", Interval: 15 * time.Second, Settle: 45 * time.Second, Hold: 15 * time.Minute, FalsePages: "1 per 30d", FalseTickets: "1 per 1d"}, Changes: changesBlock{Rollout: 5 * time.Minute}}
+	own := ours{Incidents: incidentsBlock{Mode: "page", Interval: 15 * time.Second, Settle: 45 * time.Second, Hold: 15 * time.Minute, FalsePages: "1 per 30d", FalseTickets: "1 per 1d", Alertmanager: true}, Changes: changesBlock{Rollout: 5 * time.Minute}}
 	rest := data
 	if root != nil {
 		var mine *yaml.Node
@@ -124,7 +125,7 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Engine.ReadAlerts = own.Source != nil
+	c.Engine.ReadAlerts, c.Engine.ReadAlertmanager = own.Source != nil, own.Incidents.Alertmanager
 	if own.Source != nil {
 		if c.sourceClient, err = own.Source.check(path, field(root, "source")); err != nil {
 			return nil, err

@@ -108,6 +108,7 @@ func (s *server) live(ctx context.Context) error {
 		s.save()
 	}()
 	saving.Go(func() { s.saveRegularly(rulesCtx) })
+	saving.Go(func() { _ = s.watcher.Run(rulesCtx) })
 	s.ready.Store(true)
 	close(s.isLive)
 	s.log.Info("ready")

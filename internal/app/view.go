@@ -73,6 +73,7 @@ func (s *server) status() web.Status {
 	for _, u := range s.sender.Alertmanagers() {
 		st.Alertmanagers = append(st.Alertmanagers, web.Alertmanager{URL: u})
 	}
+	st.AlertsUnread = s.watcher.Last().Err != nil
 	if s.reloadErr != nil {
 		st.ReloadError = s.reloadErr.Error()
 	}

@@ -51,6 +51,7 @@ type Config struct {
 	FalseTickets       incident.Rate
 	IgnoreAlerts       [][]*labels.Matcher // an alert that one of them matches is no evidence
 	ReadAlerts         bool                // the team's alerts are read as ALERTS from the source
+	ReadAlertmanager   bool                // and from the Alertmanagers, see Options.Paged
 }
 
 // Options of an engine that stay for its life.
@@ -61,6 +62,9 @@ type Options struct {
 	Deliver func(now time.Time, alerts []alertmanager.Alert)
 	// Active reads what other replicas have open; nil when there is one replica.
 	Active func(ctx context.Context) ([]alertmanager.Alert, error)
+	// Paged returns what was last read from the Alertmanagers, without waiting;
+	// nil: nothing is read there. A replay never asks.
+	Paged func() alertmanager.Answer
 	// Wait before opening an incident: a replica's position × 15 s.
 	Wait    time.Duration
 	Journal *Journal // nil keeps none

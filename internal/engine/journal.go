@@ -263,7 +263,7 @@ func (e *Engine) journal(incidents []*incident.Incident) {
 		if len(i.Sent) == 0 {
 			continue
 		}
-		state := fmt.Sprint(i.State, i.Severity, len(i.Sent))
+		state := fmt.Sprint(i.State, i.Severity, len(i.Sent), i.FirstAlert.IsZero())
 		if e.saved[i.ID] != state {
 			e.saved[i.ID] = state
 			changed = append(changed, i)

@@ -15,6 +15,7 @@ type metrics struct {
 	refused           prometheus.Gauge
 	discoveryFailures *prometheus.CounterVec
 	journalFailures   prometheus.Counter
+	lead              *prometheus.HistogramVec
 }
 
 // newMetrics makes the metrics of an engine. known is asked at each scrape.
@@ -38,6 +39,11 @@ func newMetrics(reg prometheus.Registerer, gaps func() topology.Gaps, known func
 		journalFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "foreshock_journal_failures_total", Help: "Transitions of incidents that could not be journalled.",
 		}),
+		lead: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "foreshock_incident_lead_seconds",
+			Help:    "How much earlier than the first of the team's own alerts an incident was decided to be sent, or would have been in shadow mode; below zero: later. Observed when it is resolved, of incidents with such an alert.",
+			Buckets: []float64{-3600, -900, -300, -120, -60, 0, 60, 120, 300, 900, 3600},
+		}, []string{"severity"}),
 	}
 	if reg != nil {
 		gauge := func(name, help string, f func() int) prometheus.Collector {
@@ -48,17 +54,22 @@ func newMetrics(reg prometheus.Registerer, gaps func() topology.Gaps, known func
 			gauge("foreshock_topology_unread_services", "Services that are called, but have no readings.", func() int { return len(gaps().Unread) }),
 		)
 		reg.MustRegister(stock{known})
-		reg.MustRegister(m.incidents, m.opened, m.anomalies, m.refused, m.discoveryFailures, m.journalFailures)
+		reg.MustRegister(m.incidents, m.opened, m.anomalies, m.refused, m.discoveryFailures, m.journalFailures, m.lead)
 	}
 	return m
 }
 
-func (m *metrics) observe(incidents []*incident.Incident, refused int) {
+// observe counts what a step has left. Lead times are of what was lived
+// through, not of a replayed past.
+func (m *metrics) observe(incidents []*incident.Incident, refused int, live bool) {
 	m.incidents.Reset()
 	n := 0
 	for _, i := range incidents {
 		if i.State == incident.Resolved {
 			m.opened.WithLabelValues(string(i.Severity)).Inc()
+			if lead, ok := i.Lead(); ok && live {
+				m.lead.WithLabelValues(string(i.Severity)).Observe(lead.Seconds())
+			}
 			continue
 		}
 		m.incidents.WithLabelValues(string(i.State), string(i.Severity)).Inc()

@@ -5,16 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
-	promrules "github.com/prometheus/prometheus/rules"
 
 	"github.com/foreshock/foreshock/detectors"
 	"github.com/foreshock/foreshock/internal/incident"
@@ -93,7 +90,7 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) []*incident.Incident {
 	e.journal(out.Incidents)
 	e.deliver(now)
 	e.show(in)
-	e.metrics.observe(out.Incidents, e.correlator.Refused())
+	e.metrics.observe(out.Incidents, e.correlator.Refused(), e.live)
 	return out.Incidents
 }
 
@@ -107,12 +104,14 @@ func (e *Engine) input(ctx context.Context, now time.Time) incident.Input {
 	}
 	e.discover(ctx, now)
 	e.watch(ctx, now)
+	graph := e.topology.At(now)
+	alerts, unread := e.alerts(ctx, now, graph)
 	in := incident.Input{
-		Alerts: e.alerts(ctx, now),
-		Acts:   e.acts.take(),
+		Alerts: alerts, Blind: unread,
+		Acts: e.acts.take(),
 		// A change is looked at for a day; the correlator forgets older ones itself.
 		Changes: e.o.Changes.Since(now.Add(-24 * time.Hour)),
-		Graph:   e.topology.At(now),
+		Graph:   graph,
 
 		Maintenance: e.maintenance(now),
 	}
@@ -303,75 +302,6 @@ func (e *Engine) discover(ctx context.Context, now time.Time) {
 			return e.o.Changes.Discover(now, d, e.config.Identity, v)
 		})
 	}
-}
-
-// alerts returns the team's own alerts that fire, own rules' and the source's.
-func (e *Engine) alerts(ctx context.Context, now time.Time) []incident.Alert {
-	var out []incident.Alert
-	add := func(ls labels.Labels, since time.Time, summary string) {
-		s := e.config.Identity.OfLabels(ls)
-		if s == "" || ls.Get("generator") == incident.Generator || e.ignored(ls) {
-			return
-		}
-		out = append(out, incident.Alert{
-			Name: ls.Get(labels.AlertName), Service: s, Severity: ls.Get("severity"),
-			Since: since, Labels: ls.Map(), Summary: summary,
-		})
-	}
-	for _, a := range e.rules.Load().ActiveAlerts() {
-		if a.State == promrules.StateFiring {
-			add(a.Labels, a.ActiveAt, a.Annotations.Get("summary"))
-		}
-	}
-	if e.config.ReadAlerts {
-		e.readAlerts(ctx, now, add)
-	}
-	slices.SortFunc(out, func(a, b incident.Alert) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Name, b.Name), cmp.Compare(fmt.Sprint(a.Labels), fmt.Sprint(b.Labels)))
-	})
-	return out
-}
-
-// firingAlerts are the alerts that a Prometheus has firing.
-const firingAlerts = `ALERTS{alertstate="firing"}`
-
-// readAlerts takes the alerts that Prometheus itself has firing from its
-// ALERTS series. Their start is when they were first seen here.
-func (e *Engine) readAlerts(ctx context.Context, now time.Time, add func(labels.Labels, time.Time, string)) {
-	const expr = firingAlerts
-	v, err := e.store.Query(ctx, expr, now)
-	if err != nil {
-		if !e.warned[expr] && !errors.Is(ctx.Err(), context.Canceled) {
-			e.warned[expr] = true
-			e.log.Warn("the team's own alerts cannot be read; going on without", "query", expr, "err", err)
-		}
-		return
-	}
-	delete(e.warned, expr)
-	seen := map[string]bool{}
-	for _, s := range v {
-		ls := labels.NewBuilder(s.Metric).Del(model.MetricNameLabel, "alertstate").Labels()
-		k := ls.String()
-		seen[k] = true
-		if _, ok := e.firing[k]; !ok {
-			e.firing[k] = now
-		}
-		add(ls, e.firing[k], "")
-	}
-	maps.DeleteFunc(e.firing, func(k string, _ time.Time) bool { return !seen[k] })
-}
-
-func (e *Engine) ignored(ls labels.Labels) bool {
-	for _, ms := range e.config.IgnoreAlerts {
-		all := true
-		for _, m := range ms {
-			all = all && m.Matches(ls.Get(m.Name))
-		}
-		if all {
-			return true
-		}
-	}
-	return false
 }
 
 // foreign reads what other replicas have open. Where the Alertmanager cannot

@@ -141,7 +141,11 @@ func (c Case) notPaged(t *thread) []string {
 			continue
 		}
 		for _, a := range e.alerts {
-			out = append(out, fmt.Sprintf("%s on %s", a.Name, name(a.Service)))
+			text := fmt.Sprintf("%s on %s", a.Name, name(a.Service))
+			if a.Muted != NotMuted {
+				text += " (" + string(a.Muted) + ")"
+			}
+			out = append(out, text)
 		}
 	}
 	slices.Sort(out)

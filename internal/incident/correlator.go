@@ -396,6 +396,7 @@ func (t *thread) absorb(o *thread) {
 		t.peaks[severity] = max(t.peaks[severity], score)
 	}
 	t.Last, t.asked = later(t.Last, o.Last), later(t.asked, o.asked)
+	t.FirstAlert = earlier(t.FirstAlert, o.FirstAlert)
 }
 
 func (t *thread) end(now time.Time, why string) {

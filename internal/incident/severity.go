@@ -34,6 +34,7 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 	current := c.evidenceOf(t, func(a *Anomaly) bool { return a.End.IsZero() }, c.alerts)
 	asks := c.severity(now, current, in.Graph)
 	t.Harm = asks.harm
+	t.leads(c.o.ChangeWindow)
 	t.wants = c.affordable(now, t, asks)
 	c.last(now, t, t.wants != None || asks.excused)
 	if t.wants != Page {
@@ -42,8 +43,8 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 		t.sincePg = now
 	}
 
-	if t.wants == Page || t.wants == Ticket && t.Severity != Page {
-		t.asked = now
+	if t.wants == Page || t.wants == Ticket && t.Severity != Page || asks.muted {
+		t.asked = now // what was silenced when it was open goes on all the same
 	}
 
 	wait := c.o.Settle
@@ -182,6 +183,7 @@ type claim struct {
 	score    float64 // sum over distinct signals of services, of the largest each
 	known    bool    // an alert of the team's own says so
 	lone     bool    // one signal of one service is all there is
+	muted    bool    // a muted alert would ask for a page
 	excused  bool    // it would ask for something but for maintenance or a rollout
 }
 
@@ -211,7 +213,7 @@ func (c *Correlator) affordable(now time.Time, t *thread, asks claim) Severity {
 // maintenance or a rollout excuses is no harm, and corroborates harm only.
 func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) claim {
 	var harm, others []string // what people feel, and what else the team's alerts say
-	sure, known, excused, silent := false, false, false, false
+	sure, known, excused, silent, muted := false, false, false, false, false
 	// Of all, and of what nothing excuses.
 	signals, plain := make(scores, 0, 2*len(ev)), make(scores, 0, 2*len(ev))
 	allUnsure := true
@@ -220,6 +222,7 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 		node, _ := g.Node(e.service)
 		suffers := g.IsEntry(e.service) || node.Critical
 		for _, a := range e.alerts {
+			muted = muted || a.Muted != NotMuted && a.wakes()
 			if !a.harmful() || c.maintained(now, e.service, a.Since) {
 				continue
 			}
@@ -259,7 +262,7 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 		signals = plain
 	}
 	sum := signals.total()
-	out := claim{harm: harm, score: sum, known: known, lone: len(signals) == 1}
+	out := claim{harm: harm, score: sum, known: known, lone: len(signals) == 1, muted: muted}
 	switch {
 	case known, len(harm) > 0 && (sure && sum >= ticketScore || len(signals) > 1 && sum >= unsureTicketScore):
 		out.severity = Page
@@ -281,9 +284,13 @@ func staysAway(a *Anomaly) bool {
 	return a.Signal == Traffic && !a.Up && !a.Unsure && a.ratio() >= 2 && a.Score >= ticketScore
 }
 
-// harmful reports whether the team itself says that the alert is worth waking
+// harmful reports whether the alert asks for waking somebody: it would, and
+// nobody muted it.
+func (a Alert) harmful() bool { return a.Muted == NotMuted && a.wakes() }
+
+// wakes reports whether the team itself says that the alert is worth waking
 // somebody: every severity but the ones that by convention only inform.
-func (a Alert) harmful() bool {
+func (a Alert) wakes() bool {
 	switch strings.ToLower(a.Severity) {
 	case "warning", "warn", "ticket", "info", "none", "notice", "low":
 		return false

@@ -50,6 +50,7 @@ func (c *Correlator) Restore(now time.Time, incidents []*Incident) {
 		if old.Onset.Before(t.Onset) || t.Onset.IsZero() {
 			t.Onset = old.Onset
 		}
+		t.FirstAlert = earlier(t.FirstAlert, old.FirstAlert)
 		t.Last, t.asked = later(t.Last, old.Last), now
 		t.since = old.Opened
 		t.note(now, "carried on after a restart")

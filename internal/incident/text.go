@@ -273,7 +273,7 @@ func (i *Incident) Annotations() map[string]string {
 	}
 	put("evidence", i.evidenceText())
 	if len(i.Blind) > 0 {
-		put("blind", "rules that could not be evaluated: "+strings.Join(i.Blind, "; "))
+		put("blind", "what could not be seen: "+strings.Join(i.Blind, "; "))
 	}
 	var services []string
 	for _, s := range i.Services {

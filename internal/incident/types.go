@@ -57,7 +57,19 @@ type Alert struct {
 	Since    time.Time
 	Labels   map[string]string
 	Summary  string
+	Muted    Muting
 }
+
+// Muting says that nobody is told of an alert by itself: somebody silenced it,
+// or another alert inhibits it. It is evidence as before, but asks for nothing,
+// since what the team has muted shall not come through another door.
+type Muting string
+
+const (
+	NotMuted  Muting = ""
+	Silenced  Muting = "silenced"
+	Inhibited Muting = "inhibited"
+)
 
 // Act is what an operator did with an incident.
 type Act struct {
@@ -149,6 +161,9 @@ type Incident struct {
 	Rollback *Rollback `json:"rollback,omitempty"`
 	// Demand: the trouble begins with more requests from outside than usual.
 	Demand bool `json:"demand,omitempty"`
+	// FirstAlert is when the first of the team's own alerts that belong to it
+	// began to fire; zero while none has. Muted ones do not count.
+	FirstAlert time.Time `json:"first_alert,omitzero"`
 	// NotPaged are the team's own alerts that are only effects.
 	NotPaged []string `json:"not_paged"`
 

@@ -34,6 +34,8 @@ type jsonIncident struct {
 	Harm      []string        `json:"harm"`
 	Anomalies []jsonAnomaly   `json:"anomalies"`
 	NotPaged  []string        `json:"not_paged"`
+	First     time.Time       `json:"first_alert,omitzero"`
+	Lead      *number         `json:"lead_seconds,omitempty"`
 	Sent      []jsonSent      `json:"sent"`
 	Services  []string        `json:"services"`
 	Last      time.Time       `json:"last,omitzero"`
@@ -200,6 +202,10 @@ func (s *server) jsonIncident(inc *incident.Incident, trails bool) jsonIncident 
 		Causes: []jsonCandidate{}, Effects: []jsonEffect{}, Changes: []jsonSuspect{}, Harm: append([]string{}, inc.Harm...),
 		Anomalies: []jsonAnomaly{}, NotPaged: append([]string{}, inc.NotPaged...), Sent: []jsonSent{}, Log: []jsonNote{},
 		Services: []string{}, Last: inc.Last.UTC(),
+	}
+	if lead, ok := inc.Lead(); ok {
+		seconds := number(lead.Seconds())
+		j.First, j.Lead = inc.FirstAlert.UTC(), &seconds
 	}
 	for _, c := range inc.Causes {
 		j.Causes = append(j.Causes, jsonCandidate{Service: s.ServiceName(c.Service), Confidence: number(c.Confidence), Reason: c.Reason, Onset: c.Onset.UTC()})

@@ -46,6 +46,7 @@ type incidentView struct {
 	Log               []noteRow
 	Sent              []sentRow
 	Sentence          string
+	Lead              string // against the team's own alerts
 }
 
 // hitRow is one service on the timeline; X and Width are in percent of its length.
@@ -102,6 +103,7 @@ func (s *server) incidentView(inc *incident.Incident, now time.Time, mode Mode) 
 		Suffer: s.sufferers(inc), Sentence: sentence(inc, mode),
 	}
 	v.Class, v.Badge = badge(inc)
+	v.Lead = lead(inc)
 	if !v.Open {
 		v.Ended = clock(now, inc.Resolved)
 		if inc.Why != "" {

@@ -30,6 +30,7 @@ type incidentsView struct {
 // watchView says what the silence is worth: who watches what.
 type watchView struct {
 	Rules, Series, Failing, TargetsDown int
+	AlertsUnread                        bool
 }
 
 type incidentRow struct {
@@ -48,7 +49,7 @@ type incidentRow struct {
 func (s *server) pageIncidents(w http.ResponseWriter, _ *http.Request) {
 	now := s.Now()
 	st := s.Status()
-	v := incidentsView{Watch: s.watch(), Progress: st.Progress, Percent: -1}
+	v := incidentsView{Watch: s.watch(st), Progress: st.Progress, Percent: -1}
 	if f := st.Fraction; f >= 0 && f <= 1 {
 		v.Percent = int(f * 100)
 	}
@@ -72,8 +73,8 @@ func (s *server) pageIncidents(w http.ResponseWriter, _ *http.Request) {
 	s.render(w, http.StatusOK, "incidents", frame{Title: title, Section: "incidents", Refresh: refreshSeconds, Page: v})
 }
 
-func (s *server) watch() watchView {
-	var v watchView
+func (s *server) watch(st Status) watchView {
+	v := watchView{AlertsUnread: st.AlertsUnread}
 	for _, g := range s.Rules() {
 		for i := range g.Rules {
 			r := &g.Rules[i]
@@ -190,6 +191,20 @@ func sentence(inc *incident.Incident, mode Mode) string {
 		return what + " would have been sent"
 	}
 	return what + " was sent"
+}
+
+// lead says how much earlier an incident was told than the first alert of the
+// team's own; empty where there is none.
+func lead(inc *incident.Incident) string {
+	switch d, ok := inc.Lead(); {
+	case !ok:
+		return ""
+	case d >= time.Second:
+		return span(d) + " before the first of your own alerts"
+	case d <= -time.Second:
+		return span(-d) + " after the first of your own alerts"
+	}
+	return "Together with the first of your own alerts"
 }
 
 // suspect returns the first suspected change, or nil.

@@ -119,6 +119,7 @@ type Status struct {
 	Started       time.Time
 	Source        string         // where metrics come from: "local" or a URL without credentials
 	Alertmanagers []Alertmanager // where alerts go to
+	AlertsUnread  bool           // the team's alerts cannot be read from any of them
 	Ready         bool
 	// Progress of the cold start, one line; empty: it is over.
 	Progress string
