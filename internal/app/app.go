@@ -73,7 +73,7 @@ type server struct {
 	store     source.Store
 	sender    *alertmanager.Sender
 	watcher   *alertmanager.Watcher // of what is active in the Alertmanagers
-	write     http.Handler // nil: remote write is not received
+	write     http.Handler          // nil: remote write is not received
 	journal   *engine.Journal
 	posted    *change.Log
 	engine    *engine.Engine
@@ -167,7 +167,7 @@ func (s *server) open(cfg *Config) (err error) {
 	}
 	eo := engine.Options{
 		Config: cfg.Engine, ExternalURL: s.external, Deliver: s.sender.Put, Journal: s.journal,
-		Wait:   time.Duration(o.Position) * 15 * time.Second, Paged: s.watch().Last,
+		Wait: time.Duration(o.Position) * 15 * time.Second, Paged: s.watch().Last,
 		Logger: s.log.With("component", "engine"), Registerer: s.reg,
 	}
 	if o.Replicas > 1 {
