@@ -115,14 +115,14 @@ func replayed(ctx context.Context, t *testing.T, dir string, change func(*Backte
 	return string(data), out.String(), err
 }
 
-// counted stands before a server, counts what is asked, and can fail.
-type counted struct {
+// counting stands before a server, counts what is asked, and can fail.
+type counting struct {
 	proxy *httputil.ReverseProxy
 	asked atomic.Int64
 	after int64 // requests after which it fails; 0: never
 }
 
-func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n := c.asked.Add(1)
 	if c.after > 0 && n > c.after {
 		http.Error(w, "no healthy upstream", http.StatusUnauthorized)
@@ -154,7 +154,7 @@ func TestBacktestInputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := &counted{proxy: httputil.NewSingleHostReverseProxy(target)}
+	proxy := &counting{proxy: httputil.NewSingleHostReverseProxy(target)}
 	server := serveAlone(proxy)
 	defer server.Close()
 	cache := filepath.Join(t.TempDir(), "cache")
@@ -180,7 +180,7 @@ func TestBacktestInputs(t *testing.T) {
 
 	// A server that stops answering halfway.
 	write(t, filepath.Join(dir, "rules.yml"), storyRules)
-	failing := &counted{proxy: proxy.proxy, after: first / 2}
+	failing := &counting{proxy: proxy.proxy, after: first / 2}
 	broken := serveAlone(failing)
 	defer broken.Close()
 	_, text, err = replayed(t.Context(), t, dir, func(o *BacktestOptions) { o.SourceURL = broken.URL })
