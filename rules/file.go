@@ -75,7 +75,7 @@ func Load(patterns []string, dir string, catalogue ...detectors.Detector) ([]*Fi
 		}
 		files = append(files, f)
 	}
-	if err := unique(files); err != nil {
+	if err := Unique(files); err != nil {
 		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
@@ -84,8 +84,9 @@ func Load(patterns []string, dir string, catalogue ...detectors.Detector) ([]*Fi
 	return files, nil
 }
 
-// unique says whether each detection rule has a name of its own.
-func unique(files []*File) error {
+// Unique says whether each detection rule of the files has a name of its own; an
+// error stands at the later one. [Load] and [ParseFile] do so for what they read.
+func Unique(files []*File) error {
 	first := map[string]*DetectionSpec{}
 	var errs []error
 	for _, f := range files {

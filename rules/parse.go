@@ -42,7 +42,7 @@ func ParseFile(path string, data []byte, catalogue ...detectors.Detector) (*File
 	p := &fileParser{path: path, data: data, catalogue: catalogue, promql: newPromQLParser()}
 	f := p.file(root)
 	if len(p.errs) == 0 {
-		p.add(unique([]*File{f}))
+		p.add(Unique([]*File{f}))
 	}
 	if len(p.errs) > 0 {
 		return nil, errors.Join(p.errs...)

@@ -164,7 +164,7 @@ func TestParseExtra(t *testing.T) {
 		event float64
 	}{
 		{"sum by (service) (rate(x[5m]))", 1.0 / 300}, {"increase(x[1h])", 1}, {"rate(x[1m]) + rate(y[1m])", 1.0 / 60},
-		{"rate(x[1m]) + rate(y[5m])", 0}, {"60 * rate(x[1m])", 0}, {"x", 0}, {"max by (service) (rate(x[5m]))", 0},
+		{"rate(x[1m]) or 0 * rate(y[1m])", 1.0 / 60}, {"rate(x[1m]) + rate(y[5m])", 0}, {"60 * rate(x[1m])", 0}, {"x", 0}, {"max by (service) (rate(x[5m]))", 0},
 		{"avg_over_time(rate(x[1m])[10m:])", 0},
 	} {
 		d, err := parse("signal: errors, detector: rate, expr: '" + c.expr + "'")

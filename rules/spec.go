@@ -109,7 +109,7 @@ func (d *DetectionSpec) setEvent() {
 				event = math.NaN()
 			}
 		case *parser.BinaryExpr:
-			if n.Op == parser.MUL || n.Op == parser.DIV {
+			if (n.Op == parser.MUL || n.Op == parser.DIV) && !isZero(n.LHS) {
 				event = math.NaN() // another unit
 			}
 		}
@@ -125,6 +125,13 @@ func (d *DetectionSpec) setEvent() {
 	if event > 0 {
 		*o.EventOption() = event
 	}
+}
+
+// isZero reports whether an expression is the number 0: `0 * sum(…)` has values
+// where there is nothing to count yet, which no event makes.
+func isZero(e parser.Expr) bool {
+	n, ok := e.(*parser.NumberLiteral)
+	return ok && n.Val == 0
 }
 
 // eventOf is what one event adds to the result of rate or increase; NaN for

@@ -40,7 +40,7 @@ func (m *Manager) Update(files []*File) error {
 	}
 	m.mu.Unlock()
 
-	if err := unique(files); err != nil {
+	if err := Unique(files); err != nil {
 		return err
 	}
 	built, err := m.build(files, next, restored)

@@ -21,6 +21,7 @@ import (
 	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/engine"
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/packs"
 	"github.com/foreshock/foreshock/internal/topology"
 	"github.com/foreshock/foreshock/internal/yamlfile"
 )
@@ -31,6 +32,7 @@ type Config struct {
 	Prometheus *config.Config // the blocks that are Prometheus's own
 	Source     *SourceConfig  // nil: scrape into the embedded TSDB
 	Engine     engine.Config
+	Packs      []packs.Pack // whose rules, edges and versions are in Engine
 	SendAlerts bool // plain alerting rules are sent
 
 	sourceClient promconfig.HTTPClientConfig // of Source
@@ -47,6 +49,7 @@ type SourceConfig struct {
 // ours are the top-level blocks of foreshock.yml that Prometheus does not know.
 type ours struct {
 	Source    *SourceConfig  `yaml:"source"`
+	Packs     []yaml.Node    `yaml:"packs"`
 	Identity  []string       `yaml:"identity"`
 	Topology  topologyBlock  `yaml:"topology"`
 	Changes   changesBlock   `yaml:"changes"`
@@ -84,10 +87,9 @@ var later = map[string]string{
 	"tracing":     "tracing is not supported yet: remove the block",
 	"otlp":        "otlp is not supported yet: remove the block",
 	"runtime":     "runtime is not supported: set GOGC in the environment",
-	"packs":       "packs are not supported yet: list rule files under rule_files",
 }
 
-var blocks = []string{"source", "identity", "topology", "changes", "incidents"}
+var blocks = []string{"source", "packs", "identity", "topology", "changes", "incidents"}
 
 // LoadConfig reads foreshock.yml and the files that it names. The error holds
 // everything that is wrong, with file, line and column.
@@ -126,6 +128,9 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	c.Engine.ReadAlerts, c.Engine.ReadAlertmanager = own.Source != nil, own.Incidents.Alertmanager
+	if err := c.addPacks(field(root, "packs"), own); err != nil {
+		return nil, err
+	}
 	if own.Source != nil {
 		if c.sourceClient, err = own.Source.check(path, field(root, "source")); err != nil {
 			return nil, err

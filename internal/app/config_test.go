@@ -132,7 +132,7 @@ func TestConfigErrors(t *testing.T) {
 		}
 	}
 	f("incident:\n  mode: page\n", `foreshock.yml:1:1: unknown block "incident"; did you mean "incidents"?`)
-	f("a: 1\nincidents:\n  setle: 1m\n", `foreshock.yml:1:1: unknown block "a"; known are source, identity, topology, changes, incidents, global, rule_files, scrape_configs, scrape_config_files, alerting, remote_write, storage`)
+	f("a: 1\nincidents:\n  setle: 1m\n", `foreshock.yml:1:1: unknown block "a"; known are source, packs, identity, topology, changes, incidents, global, rule_files, scrape_configs, scrape_config_files, alerting, remote_write, storage`)
 	f("\nincidents:\n  setle: 1m\n", `foreshock.yml:3:3: unknown field "setle"; did you mean "settle"?`)
 	f("incidents:\n  mode: loud\n", `foreshock.yml:2:9: mode "loud": want shadow, ticket or page`)
 	f("incidents:\n  settle: 0s\n", `foreshock.yml:2:11: settle is 0s: it must be more than zero`)
