@@ -33,7 +33,7 @@ type Config struct {
 	Source     *SourceConfig  // nil: scrape into the embedded TSDB
 	Engine     engine.Config
 	Packs      []packs.Pack // whose rules, edges and versions are in Engine
-	SendAlerts bool // plain alerting rules are sent
+	SendAlerts bool         // plain alerting rules are sent
 
 	sourceClient promconfig.HTTPClientConfig // of Source
 }

@@ -11,7 +11,9 @@ import (
 )
 
 // pods reports containers as a kubelet's cAdvisor finds them.
-type pods struct{ list map[string]*info.ContainerInfo }
+type pods struct {
+	list map[string]*info.ContainerInfo
+}
 
 func (p pods) GetRequestedContainersInfo(string, info.RequestOptions) (map[string]*info.ContainerInfo, error) {
 	return p.list, nil
