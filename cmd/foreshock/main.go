@@ -33,14 +33,15 @@ type streams struct {
 
 func commands() map[string]command {
 	return map[string]command{
-		"run":      {"the server (the default)", runServer},
-		"demo":     {"a small shop that fails, watched by Foreshock", runDemo},
-		"check":    {"say what is wrong with a configuration before it runs", runCheck},
-		"backtest": {"replay the past: what would have been sent, and was it right", runBacktest},
-		"detect":   {"one CSV series in, scores out", runDetect},
-		"init":     {"look at a Prometheus and write a first configuration", runInit},
-		"test":     {"unit tests of rules, in promtool's format and beyond", runTest},
-		"version":  {"print the version", runVersion},
+		"run":       {"the server (the default)", runServer},
+		"demo":      {"a small shop that fails, watched by Foreshock", runDemo},
+		"check":     {"say what is wrong with a configuration before it runs", runCheck},
+		"backtest":  {"replay the past: what would have been sent, and was it right", runBacktest},
+		"detect":    {"one CSV series in, scores out", runDetect},
+		"incidents": {"incidents of a running server: what was sent, or would have been", runIncidents},
+		"init":      {"look at a Prometheus and write a first configuration", runInit},
+		"test":      {"unit tests of rules, in promtool's format and beyond", runTest},
+		"version":   {"print the version", runVersion},
 	}
 }
 

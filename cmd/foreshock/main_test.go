@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,6 +54,7 @@ func TestScripts(t *testing.T) {
 			"listen": listen,
 			"serve":  serve,
 			"hidden": hidden,
+			"api":    api,
 		},
 	})
 }
@@ -134,6 +138,25 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	case <-late.C:
 		ts.Fatalf("the server is not ready after 30 s")
 	}
+}
+
+// api serves the files of a folder at an address that it names in a variable:
+// api VARIABLE FOLDER. The path /a/b is the file a.b; what is not there is said as Foreshock's API does.
+func api(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: api VARIABLE FOLDER")
+	}
+	folder := ts.MkAbs(args[1])
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := os.ReadFile(filepath.Join(folder, strings.ReplaceAll(strings.Trim(r.URL.Path, "/"), "/", ".")))
+		if err != nil {
+			w.WriteHeader(http.StatusNotFound)
+			b = []byte(`{"status":"error","errorType":"not_found","error":"there is no ` + r.URL.Path + `"}`)
+		}
+		_, _ = w.Write(b)
+	}))
+	ts.Defer(srv.Close)
+	ts.Setenv(args[0], srv.URL)
 }
 
 // hidden makes a file that nobody may read. Root reads it all the same, so it

@@ -225,18 +225,6 @@ func (d *demoScreen) show(now time.Time, e *engine.Engine) {
 
 func (d *demoScreen) page(i *incident.Incident, s incident.Sent) {
 	fmt.Fprintf(d.out, "\n%s  %s  %s\n", s.Time.UTC().Format("15:04:05"), strings.ToUpper(string(s.Severity)), i.Headline())
-	an := i.Annotations()
-	for _, k := range []string{"cause", "confidence", "effects", "changes", "harm", "evidence", "not_paged"} {
-		for n, line := range strings.Split(an[k], "\n") {
-			if line == "" {
-				continue
-			}
-			name := strings.ReplaceAll(k, "_", " ")
-			if n > 0 {
-				name = ""
-			}
-			fmt.Fprintf(d.out, "          %-11s %s\n", name, line)
-		}
-	}
+	writeAnnotations(d.out, "          ", i.Annotations())
 	fmt.Fprintf(d.out, "          %-11s %s/incidents/%s\n\n", "more", strings.TrimSuffix(d.url, "/"), i.ID)
 }

@@ -40,7 +40,7 @@ func (s *server) handler() (http.Handler, error) {
 		return change.Decode(r, s.engine.Identity(), time.Now())
 	}
 	o.AddChange = func(_ context.Context, c change.Change) error { return s.posted.Add(c) }
-	o.Act = s.engine.Act
+	o.Act, o.Annotations = s.engine.Act, s.engine.Annotations
 	o.Catalog = s.remote
 	if s.remote == nil {
 		o.Targets, o.Catalog = s.targets, s.local

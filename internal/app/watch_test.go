@@ -89,6 +89,16 @@ func TestServerReadsAlertmanager(t *testing.T) {
 	if list := answer.Data.Incidents; len(list) != 1 || fmt.Sprint(list[0].Services) != "[checkout]" || len(list[0].Harm) != 1 || list[0].Lead > -60 || list[0].Lead < -300 {
 		t.Fatalf("open are %+v, want one of checkout that is more than a minute late", list)
 	}
+	ask := func(id, want string) {
+		t.Helper()
+		var out strings.Builder
+		o := IncidentsOptions{URL: s.url, ID: id, Since: time.Now().Add(-time.Hour), Now: time.Now(), Out: &out, Err: &out}
+		if err := Incidents(t.Context(), o); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("foreshock incidents %s: %v\n%s\nwant %q in it", id, err, &out, want)
+		}
+	}
+	ask("", "1 page and 0 tickets sent; 0 of the 1 with an alert of your own came before it, lead in the median -1m")
+	ask(answer.Data.Incidents[0].ID, "cause       checkout: alert CheckoutDown fires")
 	if err := s.shows("/incidents/"+answer.Data.Incidents[0].ID, "after the first of your own alerts", "CheckoutDown"); err != nil {
 		t.Error(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/foreshock/foreshock/alertmanager"
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/topology"
 )
 
 // lapse is how far in the future the end of an open incident's alert lies, in
@@ -44,24 +45,32 @@ func (e *Engine) deliver(now time.Time) {
 }
 
 func (e *Engine) alertsOf(i *incident.Incident, ends time.Time) []alertmanager.Alert {
-	annotations := i.Annotations()
-	url := ""
-	if e.o.ExternalURL != nil {
-		url = strings.TrimSuffix(e.o.ExternalURL.String(), "/") + "/incidents/" + i.ID
-		annotations["incident_url"] = url
-	}
-	if len(i.Causes) > 0 && i.Known {
-		if n, ok := e.topology.At(e.lastTick).Node(i.Causes[0].Service); ok && n.Runbook != "" {
-			annotations["runbook_url"] = n.Runbook
-		}
-	}
+	annotations := e.annotations(i, e.topology.At(e.lastTick))
 	var out []alertmanager.Alert
 	for _, s := range i.Sent {
 		out = append(out, alertmanager.Alert{
 			Labels:      labels.FromMap(s.Labels),
 			Annotations: labels.FromMap(annotations),
-			StartsAt:    s.Time, EndsAt: ends, GeneratorURL: url,
+			StartsAt:    s.Time, EndsAt: ends, GeneratorURL: annotations["incident_url"],
 		})
+	}
+	return out
+}
+
+// Annotations are the words of an incident's alert as they are now.
+func (e *Engine) Annotations(i *incident.Incident) map[string]string {
+	return e.annotations(i, e.Graph())
+}
+
+func (e *Engine) annotations(i *incident.Incident, g *topology.Graph) map[string]string {
+	out := i.Annotations()
+	if e.o.ExternalURL != nil {
+		out["incident_url"] = strings.TrimSuffix(e.o.ExternalURL.String(), "/") + "/incidents/" + i.ID
+	}
+	if len(i.Causes) > 0 && i.Known {
+		if n, ok := g.Node(i.Causes[0].Service); ok && n.Runbook != "" {
+			out["runbook_url"] = n.Runbook
+		}
 	}
 	return out
 }

@@ -36,10 +36,12 @@ type jsonIncident struct {
 	NotPaged  []string        `json:"not_paged"`
 	First     time.Time       `json:"first_alert,omitzero"`
 	Lead      *number         `json:"lead_seconds,omitempty"`
-	Sent      []jsonSent      `json:"sent"`
-	Services  []string        `json:"services"`
-	Last      time.Time       `json:"last,omitzero"`
-	Log       []jsonNote      `json:"log"`
+	// Of one incident alone.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Sent        []jsonSent        `json:"sent"`
+	Services    []string          `json:"services"`
+	Last        time.Time         `json:"last,omitzero"`
+	Log         []jsonNote        `json:"log"`
 }
 
 type jsonCandidate struct {
@@ -153,7 +155,7 @@ func (s *server) apiIncidents(w http.ResponseWriter, r *http.Request) {
 		}
 		list = append(list, s.jsonIncident(inc, false))
 	}
-	s.respond(w, map[string]any{"incidents": list})
+	s.respond(w, map[string]any{"incidents": list, "mode": s.Status().Mode})
 }
 
 // lastSeen is when an incident was last there: open ones are there now.
@@ -171,7 +173,11 @@ func (s *server) apiIncident(w http.ResponseWriter, r *http.Request) {
 		s.respondError(w, errorNotFound, errUnknownIncident(id))
 		return
 	}
-	s.respond(w, s.jsonIncident(inc, true))
+	j := s.jsonIncident(inc, true)
+	if j.Annotations = inc.Annotations(); s.Annotations != nil {
+		j.Annotations = s.Annotations(inc)
+	}
+	s.respond(w, j)
 }
 
 func errUnknownIncident(id string) error {

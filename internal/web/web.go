@@ -36,6 +36,9 @@ type Options struct {
 	// Ready says whether the program serves, and why not: required.
 	Ready func() (bool, string)
 
+	// Annotations are the words of an incident's alert; nil: those that the
+	// incident has by itself, without links.
+	Annotations func(*incident.Incident) map[string]string
 	// Graph returns the dependency graph; nil or a nil graph: no services are known.
 	Graph func() *topology.Graph
 	// Gaps says what the graph does not know; nil: nothing is said.
