@@ -116,7 +116,7 @@ func (e *Engine) input(ctx context.Context, now time.Time) incident.Input {
 		Maintenance: e.maintenance(now),
 	}
 	e.readings(&in, e.inbox.take())
-	if e.o.Active != nil && e.correlator.Opening(now) {
+	if e.o.Active != nil && e.correlator.Opening(now, in.Alerts) {
 		in.Foreign = e.foreign(ctx)
 	}
 	return in

@@ -143,14 +143,16 @@ func (c *Correlator) Refused() int { return c.refused }
 func (c *Correlator) Services() []topology.Service { return c.tracks.services() }
 
 // Opening reports whether the next step may open an incident, so that the
-// caller can first ask what other replicas have open.
-func (c *Correlator) Opening(now time.Time) bool {
-	for _, t := range c.open {
-		if t.State == Forming && t.wants != None && now.Add(c.o.Interval).Sub(t.since) >= c.o.Settle+c.o.Wait {
-			return true
+// caller can first ask what other replicas have open. It is given the alerts of
+// that step, which may confirm what waits already.
+func (c *Correlator) Opening(now time.Time, alerts []Alert) bool {
+	return slices.ContainsFunc(c.open, func(t *thread) bool {
+		if t.State != Forming {
+			return false
 		}
-	}
-	return false
+		return t.wants != None && now.Add(c.o.Interval).Sub(t.since) >= c.o.Settle+c.o.Wait ||
+			slices.ContainsFunc(alerts, func(a Alert) bool { return a.harmful() && t.services[a.Service] })
+	})
 }
 
 // Step takes in what was observed by now and returns what follows. Calls must

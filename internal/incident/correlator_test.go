@@ -170,7 +170,7 @@ func TestForeignIncidentIsAdopted(t *testing.T) {
 	for now := s.run.from; !now.After(s.run.from.Add(5 * time.Minute)); now = now.Add(s.o.Interval) {
 		in := s.input(now)
 		in.Graph = s.testGraph()
-		if c.Opening(now) {
+		if c.Opening(now, in.Alerts) {
 			in.Foreign = []Foreign{foreign}
 		}
 		for _, i := range c.Step(now, in).Incidents {

@@ -119,7 +119,11 @@ func parseScenario(t *testing.T, file, text string) *scenario {
 			a := scenarioAlert{span: l.between(l.plain[2]), Alert: Alert{Name: l.plain[0], Severity: l.settings["severity"], Labels: map[string]string{"alertname": l.plain[0]}}}
 			a.Service, a.Since = l.service(1), a.from
 			for k, v := range l.settings {
-				if k != "severity" {
+				switch k {
+				case "severity":
+				case "for":
+					a.Since = a.from.Add(-l.duration(k))
+				default:
 					a.Labels[k] = v
 				}
 			}
@@ -212,16 +216,21 @@ func (s *scenario) maintenance(l storyLine) {
 	})
 }
 
+func (l storyLine) duration(setting string) time.Duration {
+	d, err := time.ParseDuration(l.settings[setting])
+	if err != nil {
+		l.bad("%s=%s is no duration", setting, l.settings[setting])
+	}
+	return d
+}
+
 func (s *scenario) options(l storyLine) {
-	for k, v := range l.settings {
+	for k := range l.settings {
 		if k == "mode" {
-			s.o.Mode = Mode(v)
+			s.o.Mode = Mode(l.settings[k])
 			continue
 		}
-		d, err := time.ParseDuration(v)
-		if err != nil {
-			l.bad("%s=%s is no duration", k, v)
-		}
+		d := l.duration(k)
 		switch k {
 		case "settle":
 			s.o.Settle = d

@@ -27,7 +27,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios give into th
 //	change  10:00:20 deploy payments 1.4.2 -> 1.5.0
 //	anomaly payments latency 10:01:00-10:20:00 0.03 -> 0.9 score=4
 //	normal  payments latency 0.03 rule=Latency series=payments-2 lives=10:00:00-11:00:00
-//	alert   FrontendErrors frontend 10:02:00-10:18:00 severity=page
+//	alert   FrontendErrors frontend 10:02:00-10:18:00 severity=page for=1m
 //	act     10:10:00 close
 //	silent  payments 10:05:00-10:07:00
 //	maintenance database,cache 10:00:00-11:00:00 title=upgrade

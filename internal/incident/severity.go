@@ -47,16 +47,8 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 		t.asked = now // what was silenced when it was open goes on all the same
 	}
 
-	wait := c.o.Settle
-	if asks.lone && t.wants == Ticket {
-		wait *= 2 // nothing is on fire, and what else departs may tell more
-	}
-	if t.State == Forming {
-		wait += c.o.Wait
-	}
-	// It has to be there most of the time, not all of it.
-	due := t.wants != None && now.Sub(t.since) >= wait && 2*time.Duration(t.times)*c.o.Interval > now.Sub(t.since)
-	if t.State == Forming && !due {
+	patience := c.patience(now, t, asks, current)
+	if t.State == Forming && !c.due(now, t, patience) {
 		return
 	}
 	c.second(now, t, in)
@@ -65,7 +57,7 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 	case t.State == Forming && t.wants == Ticket && c.explained(now, t, in.Graph):
 	case t.State == Forming:
 		c.openThread(now, t, in)
-	case t.Severity == Ticket && t.wants == Page && now.Sub(t.sincePg) >= c.o.Settle && c.o.Mode != ModeTicket:
+	case t.Severity == Ticket && t.wants == Page && now.Sub(t.sincePg) >= patience && c.o.Mode != ModeTicket:
 		t.note(now, "users suffer: the ticket becomes a page")
 		c.send(now, t, Page)
 	}
@@ -74,7 +66,11 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 // prune lets a forming incident forget what ended before anything was decided,
 // so that noise of the last hours does not count as its beginning.
 func (c *Correlator) prune(now time.Time, t *thread) {
-	keep := 2*c.o.Settle + 2*c.o.Interval
+	oldest := now.Add(-2*c.o.Settle - 2*c.o.Interval)
+	if !t.since.IsZero() {
+		// What was over before anything hurt is not where that comes from.
+		oldest = later(oldest, t.since.Add(-2*c.o.Interval))
+	}
 	clear(t.services)
 	t.order = nil
 	t.Onset = time.Time{}
@@ -90,7 +86,7 @@ func (c *Correlator) prune(now time.Time, t *thread) {
 			delete(t.keys, k)
 			continue
 		}
-		if !tr.anomaly.End.IsZero() && now.Sub(tr.anomaly.End) > keep {
+		if !tr.anomaly.End.IsZero() && tr.anomaly.End.Before(oldest) {
 			tr.anomaly = nil
 			delete(t.keys, k)
 			continue
@@ -159,21 +155,6 @@ func (c *Correlator) ordered(t *thread) []*Anomaly {
 func compareAnomalies(a, b *Anomaly) int {
 	return cmp.Or(a.Onset.Compare(b.Onset), cmp.Compare(a.Service, b.Service),
 		cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Series, b.Series))
-}
-
-// last keeps the time since when an incident has asked for something, or would
-// have but for what excuses it. Gaps shorter than settle do not begin it anew:
-// what comes and goes hurts as well.
-func (c *Correlator) last(now time.Time, t *thread, asks bool) {
-	switch {
-	case asks && (t.since.IsZero() || now.Sub(t.wanted) > c.o.Settle):
-		t.since, t.wanted, t.times = now, now, 1
-	case asks:
-		t.wanted = now
-		t.times++
-	case now.Sub(t.wanted) > c.o.Settle:
-		t.since, t.times = time.Time{}, 0
-	}
 }
 
 // claim is what evidence asks for.

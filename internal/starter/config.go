@@ -17,14 +17,14 @@ func (w *writer) config() string {
 	if w.SourceURL != "" {
 		fmt.Fprintf(&b, "source:\n  url: %q\n", w.SourceURL)
 	}
-	fmt.Fprintf(&b, "global:\n  evaluation_interval: %s\nrule_files: [rules.yml]\n", duration(w.Interval))
+	fmt.Fprintf(&b, "global:\n  evaluation_interval: %s\nrule_files: [rules.yml]\n", duration(w.step()))
 	fmt.Fprintf(&b, "# The labels that name a service.\nidentity: [%s]\n", w.by())
 	b.WriteString(w.topology())
 	b.WriteString(w.changes())
 	fmt.Fprintf(&b, "incidents:\n  mode: %s\n", w.Mode)
 	if w.Interval >= time.Minute {
 		fmt.Fprintf(&b, "  # By the distance of samples: one for the cause to settle, three without evidence to be over.\n  interval: %s\n  settle: %s\n  hold: %s\n",
-			duration(w.Interval), duration(w.Interval), duration(3*w.Interval))
+			duration(w.step()), duration(w.Interval), duration(3*w.Interval))
 	}
 	return b.String()
 }

@@ -19,7 +19,7 @@ func (w *writer) rules() string {
 	if len(w.left) > 0 {
 		fmt.Fprintf(&b, "# Not used: %s.\n", strings.Join(w.left, ", "))
 	}
-	fmt.Fprintf(&b, "groups:\n  - name: services\n    interval: %s\n    rules:\n", duration(w.Interval))
+	fmt.Fprintf(&b, "groups:\n  - name: services\n    interval: %s\n    rules:\n", duration(w.step()))
 	for _, f := range w.found {
 		b.WriteString(w.rule(f))
 	}

@@ -133,6 +133,15 @@ func (w *writer) by(more ...string) string {
 // window is the range of rates: four samples, so that one may be missing.
 func (w *writer) window() string { return duration(max(time.Minute, 4*w.Interval)) }
 
+// step is the distance of evaluations. Samples that are a minute or more apart
+// are looked at three times in between: none waits long for the next evaluation.
+func (w *writer) step() time.Duration {
+	if w.Interval < time.Minute {
+		return w.Interval
+	}
+	return w.Interval / 3
+}
+
 // budget of a series is one false alarm per history, up to 30 days. Below two
 // days it is one in 360 samples, from one to four a day: rarer values are not
 // known yet, and it is corroboration that decides what is sent.
