@@ -105,14 +105,22 @@ func runServer(ctx context.Context, args []string, std streams) error {
 	return app.Run(ctx, o)
 }
 
-func runCheck(_ context.Context, args []string, std streams) error {
+func runCheck(ctx context.Context, args []string, std streams) error {
 	var file string
+	routing := app.RoutingOptions{Out: std.out}
 	f := flags("check", "[--config.file=foreshock.yml]", std)
 	f.StringVar(&file, "config.file", "foreshock.yml", "configuration file")
+	f.StringVar(&routing.AlertmanagerFile, "alertmanager.config.file", "", "an Alertmanager's configuration: warn where it routes pages and tickets otherwise than they need")
+	f.StringVar(&routing.AlertmanagerURL, "alertmanager.url", "", "a running Alertmanager, whose configuration is asked for instead")
+	f.StringVar(&routing.HTTPFile, "http.config.file", "", "HTTP client configuration for --alertmanager.url, as promtool takes it")
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
-	return app.Check(file, std.out)
+	if err := app.Check(file, std.out); err != nil {
+		return err
+	}
+	routing.ConfigFile = file
+	return app.CheckRouting(ctx, routing)
 }
 
 func runVersion(_ context.Context, args []string, std streams) error {

@@ -37,7 +37,7 @@ type IncidentsOptions struct {
 // Incidents asks a running server for its incidents, or for one of them, and
 // writes them as text for people or as the API's JSON.
 func Incidents(ctx context.Context, o IncidentsOptions) error {
-	ask, err := newAsker(o)
+	ask, err := newAsker(program{"--url", "foreshock", "http://localhost:9095"}, o.URL, o.HTTPFile)
 	if err != nil {
 		return err
 	}
@@ -90,20 +90,24 @@ func Incidents(ctx context.Context, o IncidentsOptions) error {
 	return writeIncidents(o, list.Mode, shown)
 }
 
-// asker asks a server's API.
+// program is what is asked: the flag with its address, its name, and an address for an example.
+type program struct{ flag, what, example string }
+
+// asker asks a program's API.
 type asker struct {
+	program
 	base   *url.URL
 	client *http.Client
 }
 
-func newAsker(o IncidentsOptions) (*asker, error) {
-	u, err := url.Parse(o.URL)
+func newAsker(p program, address, httpFile string) (*asker, error) {
+	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, UsageError{errors.New("--url: want the address of a running foreshock such as http://localhost:9095")}
+		return nil, UsageError{fmt.Errorf("%s: want the address of a running %s such as %s", p.flag, p.what, p.example)}
 	}
 	cfg := promconfig.DefaultHTTPClientConfig
-	if o.HTTPFile != "" {
-		loaded, _, err := promconfig.LoadHTTPConfigFile(o.HTTPFile)
+	if httpFile != "" {
+		loaded, _, err := promconfig.LoadHTTPConfigFile(httpFile)
 		if err != nil {
 			return nil, fmt.Errorf("--http.config.file: %w", err)
 		}
@@ -113,7 +117,7 @@ func newAsker(o IncidentsOptions) (*asker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--http.config.file: %w", err)
 	}
-	return &asker{u, client}, nil
+	return &asker{p, u, client}, nil
 }
 
 // name is the server's address without a password.
@@ -134,7 +138,7 @@ func (a *asker) do(ctx context.Context, path string, query url.Values) (int, []b
 		if errors.As(err, &uerr) {
 			err = uerr.Err // it names the URL, with a password
 		}
-		return 0, nil, fmt.Errorf("%s does not answer: %w: is foreshock running there? --url says where", a.name(), err)
+		return 0, nil, fmt.Errorf("%s does not answer: %w: is %s running there? %s says where", a.name(), err, a.what, a.flag)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit+1))
@@ -142,7 +146,7 @@ func (a *asker) do(ctx context.Context, path string, query url.Values) (int, []b
 	case err != nil:
 		return 0, nil, fmt.Errorf("%s: read its answer: %w", a.name(), err)
 	case len(body) > answerLimit:
-		return 0, nil, fmt.Errorf("%s: its answer has more than %d MiB: ask for less with --since or --state", a.name(), answerLimit>>20)
+		return 0, nil, fmt.Errorf("%s: its answer has more than %d MiB", a.name(), answerLimit>>20)
 	}
 	return resp.StatusCode, body, nil
 }

@@ -89,6 +89,11 @@ func TestServerReadsAlertmanager(t *testing.T) {
 	if list := answer.Data.Incidents; len(list) != 1 || fmt.Sprint(list[0].Services) != "[checkout]" || len(list[0].Harm) != 1 || list[0].Lead > -60 || list[0].Lead < -300 {
 		t.Fatalf("open are %+v, want one of checkout that is more than a minute late", list)
 	}
+	var routing strings.Builder
+	o := RoutingOptions{ConfigFile: s.config, AlertmanagerURL: am.URL, Out: &routing}
+	if err := CheckRouting(t.Context(), o); err != nil || !strings.Contains(routing.String(), `go to receiver "none", which notifies nobody; are grouped by nothing`) {
+		t.Errorf("routing of the real Alertmanager: %v\n%s", err, &routing)
+	}
 	ask := func(id, want string) {
 		t.Helper()
 		var out strings.Builder
