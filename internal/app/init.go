@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,6 @@ const (
 	initSeries  = 500  // series of each
 	initLabel   = 100  // values of each label
 	initRecent  = time.Hour
-	initHistory = 30 * 24 * time.Hour
 )
 
 // InitOptions say for which server a configuration is written, and where to.
@@ -88,7 +88,7 @@ func Init(ctx context.Context, o InitOptions) error {
 
 // survey asks for metrics, types, labels, the distance of samples and how far they reach back.
 func survey(ctx context.Context, remote *source.Remote, o InitOptions, now time.Time) (starter.System, error) {
-	sys := starter.System{SourceURL: o.SourceURL, Mode: "shadow"}
+	sys := starter.System{SourceURL: o.SourceURL, Mode: "shadow", Brief: true}
 	names, _, err := remote.LabelValues(ctx, model.MetricNameLabel, nil, now.Add(-initRecent), now, 0)
 	if err != nil {
 		return sys, err
@@ -120,10 +120,7 @@ func survey(ctx context.Context, remote *source.Remote, o InitOptions, now time.
 		p.set(float64(i+1) / float64(len(names)))
 	}
 	p.set(1)
-	if sys.Interval, err = interval(ctx, remote, now); err != nil {
-		return sys, err
-	}
-	sys.History, err = history(ctx, remote, now)
+	sys.Interval, err = interval(ctx, remote, time.Now()) // a young server has more samples by now
 	return sys, err
 }
 
@@ -136,33 +133,59 @@ func describe(m *starter.Metric, series labels.Labels) {
 	})
 }
 
-// interval is the usual distance of two scrapes, rounded to what people configure.
+// What the distance of samples is taken from.
+const (
+	intervalTargets = 20 // of which the scrapes are looked at
+	intervalSpan    = 11 * time.Minute
+)
+
+// interval is the usual distance of two scrapes, as it is between samples,
+// rounded to what people configure; 0 where there are no two samples.
 func interval(ctx context.Context, remote *source.Remote, now time.Time) (time.Duration, error) {
-	v, err := remote.Store().Query(ctx, "quantile(0.5, count_over_time(up[10m]))", now)
-	if err != nil || len(v) == 0 || !(v[0].F > 0) {
+	targets, _, err := remote.Series(ctx, []string{"up"}, now.Add(-intervalSpan), now, intervalTargets)
+	if err != nil {
 		return 0, err
 	}
-	actual := time.Duration(float64(10*time.Minute) / v[0].F)
+	var instances []string
+	for _, t := range targets[:min(len(targets), intervalTargets)] {
+		if i := t.Get("instance"); i != "" {
+			instances = append(instances, regexp.QuoteMeta(i))
+		}
+	}
+	if len(instances) == 0 {
+		return 0, nil
+	}
+	expr := fmt.Sprintf("timestamp(up{instance=~%q})", strings.Join(instances, "|"))
+	var distances []time.Duration
+	// Where the first second has not passed yet, the second look is a closer one.
+	for _, look := range []struct{ span, step time.Duration }{{intervalSpan, time.Second}, {10 * time.Second, 50 * time.Millisecond}} {
+		m, err := remote.Store().Range(ctx, expr, now.Add(-look.span), now, look.step)
+		if err != nil {
+			return 0, err
+		}
+		for _, s := range m {
+			for k := 1; k < len(s.Floats); k++ {
+				if d := s.Floats[k].F - s.Floats[k-1].F; d > 0 {
+					distances = append(distances, time.Duration(d*float64(time.Second)))
+				}
+			}
+		}
+		if len(distances) > 0 {
+			break
+		}
+	}
+	if len(distances) == 0 {
+		return 0, nil
+	}
+	slices.Sort(distances)
+	actual := distances[len(distances)/2]
 	best := time.Minute
-	for _, usual := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute} {
+	for _, usual := range []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute} {
 		if (usual - actual).Abs() < (best - actual).Abs() {
 			best = usual
 		}
 	}
 	return best, nil
-}
-
-// history is how far samples of `up` reach back, to within six hours; 0 is initHistory or more.
-func history(ctx context.Context, remote *source.Remote, now time.Time) (time.Duration, error) {
-	const step = 6 * time.Hour
-	m, err := remote.Store().Range(ctx, "count(up)", now.Add(-initHistory), now, step)
-	if err != nil || len(m) == 0 || len(m[0].Floats) == 0 {
-		return 0, err
-	}
-	if age := now.Sub(time.UnixMilli(m[0].Floats[0].T)); age < initHistory-step {
-		return max(age, step), nil
-	}
-	return 0, nil
 }
 
 // report says what was written, of what, and what to do next.

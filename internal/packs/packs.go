@@ -52,6 +52,11 @@ type Pack struct {
 	// Recipes are names of edge recipes.
 	Recipes  []string
 	Versions []Versions
+	// Metrics are what the rules read, sorted.
+	Metrics []string
+	// ServiceLabels are the labels of which one at least has to be on a series, so
+	// that it has a service.
+	ServiceLabels []string
 }
 
 // Versions is a query that finds deploys.
@@ -120,7 +125,7 @@ func Load(name string, o Options) (Pack, error) {
 	if err != nil {
 		return Pack{}, fmt.Errorf("pack %s: %w", name, err)
 	}
-	p := Pack{Name: name, About: about(data), Recipes: f.Edges}
+	p := Pack{Name: name, About: about(data), Recipes: f.Edges, ServiceLabels: w.serviceLabels()}
 	for _, v := range f.Versions {
 		query, err := w.query(v.Versions)
 		if err != nil {
@@ -133,6 +138,7 @@ func Load(name string, o Options) (Pack, error) {
 			return Pack{}, fmt.Errorf("pack %s: %s:%d: %w", name, file, f.Rules[i].Line, err)
 		}
 	}
+	p.Metrics = slices.Compact(slices.Sorted(slices.Values(w.metrics)))
 	p.Rules, err = ruleFile(name, f.Rules)
 	return p, err
 }

@@ -28,6 +28,7 @@ type writer struct {
 	places   map[string][]place // by identity label, where it does not stand under its own name
 	matchers []*labels.Matcher
 	shortest time.Duration // of ranges
+	metrics  []string      // that the rules read
 }
 
 func newWriter(f packFile, o Options) (*writer, error) {
@@ -70,6 +71,7 @@ func (w *writer) rule(n *yaml.Node) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+		w.metrics = append(w.metrics, metricsOf(text)...)
 		field.SetString(text)
 	}
 	if by := yamlfile.Field(n, "by"); by != nil {
@@ -80,6 +82,37 @@ func (w *writer) rule(n *yaml.Node) error {
 		return by.Encode(w.expand(names))
 	}
 	return nil
+}
+
+// metricsOf are the names of the metrics that an expression reads.
+func metricsOf(text string) []string {
+	e, err := newParser().ParseExpr(text)
+	if err != nil {
+		return nil // query has written it
+	}
+	var names []string
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if s, ok := n.(*parser.VectorSelector); ok && s.Name != "" {
+			names = append(names, s.Name)
+		}
+		return nil
+	})
+	return names
+}
+
+// serviceLabels are the labels that hold the service's own name.
+func (w *writer) serviceLabels() []string {
+	last := w.identity[len(w.identity)-1]
+	list, ok := w.places[last]
+	if !ok {
+		return []string{last}
+	}
+	var names []string
+	for _, p := range list {
+		names = append(names, p.Label)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // query writes one expression.

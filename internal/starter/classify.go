@@ -129,7 +129,13 @@ func isLatency(base string) bool {
 func (w *writer) sort() {
 	var all []finding
 	for _, name := range w.names {
+		if w.packed[name] != "" {
+			continue
+		}
 		r, base := w.classify(w.metrics[name])
+		if w.Brief && (runtime.MatchString(name) || bound.MatchString(base)) {
+			r = skipped
+		}
 		all = append(all, finding{w.metrics[name], r, base})
 	}
 	own := map[role]bool{}
@@ -147,12 +153,51 @@ func (w *writer) sort() {
 		}
 	}
 	slices.SortStableFunc(w.found, func(a, b finding) int { return cmp.Or(cmp.Compare(a.role, b.role), cmp.Compare(a.Name, b.Name)) })
-	if len(w.found) > maxRules {
-		for _, f := range w.found[maxRules:] {
-			w.left = append(w.left, f.Name)
-		}
-		w.found = w.found[:maxRules]
+	most := maxRules
+	if w.Brief {
+		most = briefRules
+		w.thin()
 	}
+	if len(w.found) > most {
+		for _, f := range w.found[most:] {
+			w.cut = append(w.cut, f.Name)
+		}
+		w.found = w.found[:most]
+	}
+	slices.Sort(w.cut)
+}
+
+// runtime are metrics of what every process of a kind has: causes at most, and many.
+var runtime = regexp.MustCompile(`^(go|promhttp|net_conntrack|process_(max|open|virtual|start|network|resident))_`)
+
+// bound are gauges of how much there may be, or whether at all, which is no use of it.
+var bound = regexp.MustCompile(`_(capacity|max|min|limit|enabled)(_bytes|_seconds)?$`)
+
+// thin leaves a few metrics of each prefix and role: those of calls first, then
+// those with fewer words, which are the more general ones.
+func (w *writer) thin() {
+	calls := func(f finding) int {
+		if has(f.base, callWords) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(w.found, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(a.role, b.role), cmp.Compare(calls(a), calls(b)), cmp.Compare(strings.Count(a.base, "_"), strings.Count(b.base, "_")))
+	})
+	type alike struct {
+		prefix string
+		role   role
+	}
+	count := map[alike]int{}
+	w.found = slices.DeleteFunc(w.found, func(f finding) bool {
+		a := alike{prefix(f.base), f.role}
+		count[a]++
+		if count[a] > briefAlike {
+			w.cut = append(w.cut, f.Name)
+		}
+		return count[a] > briefAlike
+	})
 }
 
 var (

@@ -17,7 +17,12 @@ func (w *writer) config() string {
 	if w.SourceURL != "" {
 		fmt.Fprintf(&b, "source:\n  url: %q\n", w.SourceURL)
 	}
-	fmt.Fprintf(&b, "global:\n  evaluation_interval: %s\nrule_files: [rules.yml]\n", duration(w.step()))
+	b.WriteString("global:\n")
+	if w.Brief {
+		fmt.Fprintf(&b, "  scrape_interval: %s # the server's; the packs' ranges follow it\n", duration(w.Interval))
+	}
+	fmt.Fprintf(&b, "  evaluation_interval: %s\nrule_files: [rules.yml]\n", duration(w.step()))
+	b.WriteString(w.packList())
 	fmt.Fprintf(&b, "# The labels that name a service.\nidentity: [%s]\n", w.by())
 	b.WriteString(w.topology())
 	b.WriteString(w.changes())
@@ -44,6 +49,9 @@ func (w *writer) topology() string {
 			continue
 		}
 		used := false
+		if slices.ContainsFunc(w.packs, func(p usedPack) bool { return slices.Contains(p.Recipes, name) }) {
+			continue // comes with the pack
+		}
 		for _, d := range ds {
 			for _, m := range w.names {
 				if mentions(d.Edges, m) {
@@ -67,6 +75,9 @@ func (w *writer) topology() string {
 		}
 		lines = append(lines, fmt.Sprintf("    - edges: %s\n      caller: %s\n      callee: %s", query, caller, callee))
 	}
+	if len(lines) == 0 && slices.ContainsFunc(w.packs, func(p usedPack) bool { return p.edges }) {
+		return ""
+	}
 	if len(lines) == 0 {
 		return "# No metric says who calls whom. Declare it: without a graph, effects cannot be told from causes.\n# topology:\n#   files: [topology.yml]\n"
 	}
@@ -85,19 +96,40 @@ func mentions(query, metric string) bool {
 	return regexp.MustCompile(`(^|[^a-zA-Z0-9_:])` + regexp.QuoteMeta(metric) + `($|[^a-zA-Z0-9_:])`).MatchString(query)
 }
 
-// changes discovers deploys where a metric has the version of a service.
+// maxVersions bounds the queries for versions.
+const maxVersions = 5
+
+// plainInfo are the names of metrics that tell the version of the service itself, not
+// of a library, kernel or exporter.
+var plainInfo = []string{"build_info", "app_info", "application_info", "service_info", "target_info"}
+
+// changes discovers deploys where a metric has the version of a service: one of
+// a name that says so, or the build_info of what has rules here.
 func (w *writer) changes() string {
+	judged := map[string]bool{}
+	for _, f := range w.found {
+		judged[prefix(f.base)] = true
+	}
+	var lines []string
 	for _, name := range w.names {
 		m := w.metrics[name]
-		if !strings.HasSuffix(name, "_info") || !m.has(w.service()) {
+		program, built := strings.CutSuffix(name, "_build_info")
+		if !m.has(w.service()) || len(lines) == maxVersions || !slices.Contains(plainInfo, name) && !(built && judged[program]) {
 			continue
 		}
 		for _, l := range []string{"version", "app_version", "service_version", "image_tag"} {
 			if m.has(l) {
-				return fmt.Sprintf("changes:\n  discover:\n    - kind: deploy # a new version of a service\n      versions: max by (%s) (%s)\n      version_label: %s\n",
-					w.by(l), selector(name), l)
+				lines = append(lines, fmt.Sprintf("    - kind: deploy # a new version of a service\n      versions: max by (%s) (%s)\n      version_label: %s\n",
+					w.by(l), selector(name), l))
+				break
 			}
 		}
 	}
-	return ""
+	if len(lines) > 0 {
+		return "changes:\n  discover:\n" + strings.Join(lines, "")
+	}
+	if slices.ContainsFunc(w.packs, func(p usedPack) bool { return len(p.Versions) > 0 }) {
+		return ""
+	}
+	return "# No metric tells the versions of services. Post deploys: docs/changes.md.\n"
 }

@@ -16,8 +16,11 @@ import (
 func (w *writer) rules() string {
 	var b strings.Builder
 	b.WriteString("# Written by the names of the metrics; each rule says why. Change what does not fit.\n")
-	if len(w.left) > 0 {
-		fmt.Fprintf(&b, "# Not used: %s.\n", strings.Join(w.left, ", "))
+	b.WriteString(listed("Understood, and left out to keep this file short", w.cut))
+	b.WriteString(listed("Not used", w.left))
+	if len(w.found) == 0 {
+		b.WriteString("# No rule beside those of the packs.\ngroups: []\n")
+		return b.String()
 	}
 	fmt.Fprintf(&b, "groups:\n  - name: services\n    interval: %s\n    rules:\n", duration(w.step()))
 	for _, f := range w.found {
@@ -238,7 +241,8 @@ func (w *writer) failedCalls(f finding) string {
 	}
 	return w.text(detection{
 		why: "Calls that were answered with 5xx, as a share of all.", name: w.title(f.Name, "Failed"), signal: "errors", change: "{absolute: 0.01}",
-		expr: fmt.Sprintf("sum by (%s) (%s)", w.by(), w.value(f, label+`=~"5.."`)), of: w.aggregate("sum", f),
+		// A service that has not failed yet is judged too.
+		expr: fmt.Sprintf("sum by (%s) (%s)\n            or 0 * %s", w.by(), w.value(f, label+`=~"5.."`), w.aggregate("sum", f)), of: w.aggregate("sum", f),
 	})
 }
 

@@ -2,6 +2,8 @@
 // described: which signal a metric measures is read from its name, type and
 // labels, by rules that the comments in what is written say again.
 //
+// What a rule pack knows is left to the pack.
+//
 // Names are taken as Prometheus's conventions have them (what is measured, then
 // the unit, `_total` for counters). What is not understood is listed, not guessed.
 package starter
@@ -35,6 +37,10 @@ type System struct {
 	// SourceURL is the server that is asked; "" where there is none, as with recorded cases.
 	SourceURL string
 	Mode      string // shadow (also for ""), ticket or page
+	// Brief is for a file that people read first: packs where they have data, and few
+	// rules beside them. Without it there is no pack, and a rule for every metric
+	// that is understood.
+	Brief bool
 }
 
 // Files are what was written, to be kept side by side.
@@ -43,8 +49,13 @@ type Files struct {
 	Rules  string // rules.yml
 }
 
-// maxRules bounds the metrics that get a rule; further ones are listed.
-const maxRules = 200
+const (
+	// maxRules bounds the metrics that get a rule; further ones are listed.
+	maxRules = 200
+	// briefRules is the same of a brief file, and briefAlike of metrics with the same
+	// prefix and role.
+	briefRules, briefAlike = 30, 2
+)
 
 // ErrNothing says that no metric was understood.
 var ErrNothing = errors.New("no metric has a name that says latency, errors, traffic or saturation, with a label that names its service")
@@ -66,8 +77,13 @@ func Write(s System) (Files, error) {
 	}
 	slices.Sort(w.names)
 	w.identity = w.findIdentity()
+	if s.Brief {
+		if err := w.choosePacks(); err != nil {
+			return Files{}, err
+		}
+	}
 	w.sort()
-	if len(w.found) == 0 {
+	if len(w.found)+len(w.packs) == 0 {
 		return Files{}, ErrNothing
 	}
 	rules := w.rules()
@@ -86,9 +102,12 @@ type writer struct {
 	metrics  map[string]Metric
 	names    []string // sorted
 	identity []string
-	found    []finding       // in order of role and name
-	left     []string        // names that were not used, sorted
-	taken    map[string]bool // names of rules
+	packs    []usedPack
+	packed   map[string]string // what a metric is left to: the name of a pack
+	found    []finding         // in order of role and name
+	left     []string          // names that were not used, sorted
+	cut      []string          // names that were understood and are too many, sorted
+	taken    map[string]bool   // names of rules
 }
 
 // serviceLabels name a service, the best first.
@@ -97,9 +116,18 @@ var serviceLabels = []string{"service", "service_name", "app", "application", "w
 // findIdentity takes the first label that names the service of at least half of
 // the metrics, or else that of most; cluster and namespace where half have them.
 func (w *writer) findIdentity() []string {
+	// Metrics of exporters bear the label of whom they are about under another name.
+	elsewhere := map[string]bool{}
+	for _, p := range w.known() {
+		if !slices.Contains(p.ServiceLabels, unlikely) {
+			for _, m := range w.names {
+				elsewhere[m] = elsewhere[m] || sameOrigin(m, p)
+			}
+		}
+	}
 	count, of := map[string]int{}, 0
 	for _, m := range w.metrics {
-		if _, _, ok := m.ends(); ok {
+		if _, _, ok := m.ends(); ok || elsewhere[m.Name] {
 			continue
 		}
 		of++
@@ -135,11 +163,15 @@ func (w *writer) window() string { return duration(max(time.Minute, 4*w.Interval
 
 // step is the distance of evaluations. Samples that are a minute or more apart
 // are looked at three times in between: none waits long for the next evaluation.
+// A server is not asked more often than every five seconds.
 func (w *writer) step() time.Duration {
-	if w.Interval < time.Minute {
-		return w.Interval
+	switch {
+	case w.Interval >= time.Minute:
+		return w.Interval / 3
+	case w.SourceURL != "":
+		return max(w.Interval, 5*time.Second)
 	}
-	return w.Interval / 3
+	return w.Interval
 }
 
 // budget of a series is one false alarm per history, up to 30 days. Below two
@@ -149,8 +181,8 @@ func (w *writer) budget() string {
 	const day = 24 * time.Hour
 	days := int(w.History / day)
 	switch {
-	case w.History <= 0 || days > 30:
-		days = 30
+	case w.History <= 0 || days >= 30:
+		return "" // the default, 1 per 30d
 	case days < 2:
 		return fmt.Sprintf("%d per 1d", min(4, max(1, day/(360*w.Interval))))
 	}

@@ -3,6 +3,7 @@ package starter
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,6 +98,30 @@ func shop() System {
 	}
 }
 
+// prometheus is a Prometheus that scrapes itself, node_exporter and Foreshock.
+func prometheus() System {
+	s := System{Brief: true, Interval: 15 * time.Second, SourceURL: "http://prometheus:9090"}
+	add := func(job string, list ...Metric) {
+		for _, m := range list {
+			m.Labels["job"], m.Labels["instance"] = []string{job}, []string{"a:1"}
+			s.Metrics = append(s.Metrics, m)
+		}
+	}
+	add("prometheus",
+		counter("prometheus_http_requests_total", "code=200", "code=500"), counter("prometheus_notifications_errors_total"),
+		counter("prometheus_rule_evaluation_failures_total"), counter("prometheus_sd_refresh_failures_total"), gauge("prometheus_notifications_queue_length"),
+		Metric{Name: "prometheus_http_request_duration_seconds_bucket", Type: "histogram", Labels: map[string][]string{"le": {"1"}}},
+		gauge("prometheus_build_info", "version=3.1.0"), gauge("go_info", "version=go1.26"), gauge("go_gc_duration_seconds", "quantile=0.5"),
+		gauge("go_goroutines"), counter("process_cpu_seconds_total"), gauge("process_open_fds"), gauge("up"))
+	for k := range 60 {
+		add("prometheus", gauge(fmt.Sprintf("go_memstats_%d", k)))
+	}
+	add("node", counter("node_cpu_seconds_total", "mode=idle"), gauge("node_uname_info", "nodename=vm"), gauge("node_dmi_info", "bios_version=1"),
+		gauge("node_exporter_build_info", "version=1.12"), counter("node_disk_reads_completed_total"))
+	add("foreshock", gauge("foreshock_ready"), gauge("anomaly_score", "rule=X"))
+	return s
+}
+
 // TestWrite holds what is written against testdata, and has it read by what
 // reads configurations.
 func TestWrite(t *testing.T) {
@@ -104,7 +129,7 @@ func TestWrite(t *testing.T) {
 	server.SourceURL, server.History, server.Mode = "http://prometheus:9090", 0, ""
 	server.Interval = 15 * time.Second
 	server.Metrics = append(server.Metrics, Metric{Name: "istio_requests_total", Type: "counter", Labels: map[string][]string{"reporter": {"source"}}})
-	for name, s := range map[string]System{"recorded": shop(), "server": server} {
+	for name, s := range map[string]System{"recorded": shop(), "server": server, "prometheus": prometheus()} {
 		got, err := Write(s)
 		if err != nil {
 			t.Fatal(err)
@@ -141,6 +166,28 @@ func TestWriteNothing(t *testing.T) {
 	}
 }
 
+// What is long is wrapped, and what is many is counted by its beginning.
+func TestListed(t *testing.T) {
+	if got, want := listed("Not used", []string{"a", "b"}), "# Not used: a, b.\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	names := []string{"x"}
+	for k := range 100 {
+		names = append(names, fmt.Sprintf("go_memstats_%d", k), fmt.Sprintf("node%d_disk", k%70))
+	}
+	got := listed("Not used", names)
+	for line := range strings.Lines(got) {
+		if len(line) > lineWidth+1 || !strings.HasPrefix(line, "# ") {
+			t.Errorf("line %q: want a comment of at most %d characters", line, lineWidth)
+		}
+	}
+	for _, want := range []string{"# Not used (201 metrics): go_* (100),", "and of 32 other beginnings."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: want %q", got, want)
+		}
+	}
+}
+
 // TestIdentity: the first label that half of the metrics have.
 func TestIdentity(t *testing.T) {
 	for _, c := range []struct {
@@ -172,8 +219,8 @@ func TestBudget(t *testing.T) {
 		history, interval time.Duration
 		want              string
 	}{
-		{0, time.Minute, "1 per 30d"},
-		{90 * 24 * time.Hour, time.Minute, "1 per 30d"},
+		{0, time.Minute, ""},
+		{90 * 24 * time.Hour, time.Minute, ""},
 		{7 * 24 * time.Hour, time.Minute, "1 per 7d"},
 		{time.Hour, time.Minute, "4 per 1d"},
 		{time.Hour, 15 * time.Second, "4 per 1d"},
