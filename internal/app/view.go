@@ -36,7 +36,7 @@ func (s *server) handler() (http.Handler, error) {
 		Query: s.query, QueryRange: s.queryRange,
 	}
 	o.Write = s.write
-	o.DecodeChange = func(r io.Reader) (change.Change, error) {
+	o.DecodeChange = func(r io.Reader) ([]change.Change, error) {
 		return change.Decode(r, s.engine.Identity(), time.Now())
 	}
 	o.AddChange = func(_ context.Context, c change.Change) error { return s.posted.Add(c) }

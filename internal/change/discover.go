@@ -18,6 +18,7 @@ const (
 	maxTracked  = 20_000           // services times discoveries
 	maxVersions = 50               // of one service at a time
 	flapping    = 15 * time.Minute // a newest version that is back within this never left
+	seenAgain   = 2 * time.Minute  // a replay asks less often: it sees a change that was found live this much later
 )
 
 // Discovery is a query whose result are the versions that run: one series per
@@ -45,7 +46,8 @@ type versions struct {
 // is back with the same version did not change, nor did a newest version that
 // was missing beside an older one for at most a quarter of an hour (its target
 // failed to be scraped). A result that is not newer than the one before is
-// ignored, so that a stretch of time may be replayed twice.
+// ignored, and so is a change that is known from less than two minutes before, so
+// that a stretch of time may be replayed twice.
 //
 // What can be used is used also when an error is returned: that no series had
 // both labels, or, the first time only, that there are too many services or versions.
@@ -78,7 +80,7 @@ func (t *Tracker) Discover(now time.Time, d Discovery, id topology.Identity, v p
 		for _, c := range known.next(now, set) {
 			c.Service, c.Kind = service, d.Kind
 			c, err := c.complete()
-			if err == nil {
+			if err == nil && !t.found(c) {
 				err = t.add(c)
 			}
 			if err != nil {
@@ -97,6 +99,20 @@ func (t *Tracker) Discover(now time.Time, d Discovery, id topology.Identity, v p
 			len(v), d.Versions, d.VersionLabel, d.VersionLabel))
 	}
 	return errors.Join(errs...)
+}
+
+// found reports whether the last change of the same service and kind is the same
+// and from less than two minutes before.
+func (t *Tracker) found(c Change) bool {
+	for _, o := range slices.Backward(t.changes) {
+		switch {
+		case !o.Time.After(c.Time.Add(-seenAgain)):
+			return false
+		case o.Service == c.Service && o.Kind == c.Kind && !o.Time.After(c.Time):
+			return o.From == c.From && o.To == c.To
+		}
+	}
+	return false
 }
 
 // read returns the versions that run by service, and how many series named both.

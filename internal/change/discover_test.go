@@ -78,6 +78,33 @@ func TestDiscover(t *testing.T) {
 	}
 }
 
+// A replay after a restart asks once a minute and finds what was known to the second.
+func TestDiscoverKnowsWhatWasFoundBefore(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		known Change
+		want  string
+	}{
+		{"the same", Change{Time: start.Add(25 * time.Second), Service: "a", Kind: "deploy", From: "1", To: "2"}, "a@0:1>2"},
+		{"too long ago", Change{Time: start.Add(-time.Minute), Service: "a", Kind: "deploy", From: "1", To: "2"}, "a@-1:1>2 a@1:1>2"},
+		{"another service", Change{Time: start.Add(25 * time.Second), Service: "b", Kind: "deploy", From: "1", To: "2"}, "b@0:1>2 a@1:1>2"},
+		{"another version", Change{Time: start.Add(25 * time.Second), Service: "a", Kind: "deploy", From: "0", To: "1"}, "a@0:0>1 a@1:1>2"},
+	} {
+		tr := NewTracker()
+		if err := tr.Add(c.known); err != nil {
+			t.Fatal(err)
+		}
+		for minute, runs := range []string{"a:1", "a:2", "a:2"} {
+			if err := tr.Discover(start.Add(time.Duration(minute)*time.Minute), builds, topology.Identity{}, vector(runs)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := show(tr.All()); got != c.want {
+			t.Errorf("%s: changes %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 func TestDiscoverReads(t *testing.T) {
 	tr := NewTracker()
 	discover := func(minute int, d Discovery, v promql.Vector) error {

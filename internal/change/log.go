@@ -78,6 +78,9 @@ func (l *Log) Add(c Change) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.tracker.Free(c); err != nil {
+		return err
+	}
 	if _, err := l.file.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("change %q cannot be kept: %w", c.ID, err)
 	}

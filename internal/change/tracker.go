@@ -43,8 +43,8 @@ func NewTracker() *Tracker {
 
 // Add keeps a change. A change without kind is a deploy; one without id is
 // named by a hash of its content. A change whose id is known already changes
-// nothing, but for the end of maintenance, which may be moved. A change without time or service, and one that is older than all
-// that is kept, is an error.
+// nothing, but for the end of maintenance, which may be moved; of another service it is an [ErrTaken].
+// A change without time or service, and one that is older than all that is kept, is an error.
 func (t *Tracker) Add(c Change) error {
 	c, err := c.complete()
 	if err != nil {
@@ -55,7 +55,37 @@ func (t *Tracker) Add(c Change) error {
 	return t.add(c)
 }
 
+// ErrTaken says that the id of a change is that of one of another service.
+type ErrTaken struct{ By topology.Service }
+
+func (e ErrTaken) Error() string {
+	return fmt.Sprintf("its id is that of a change of %s: give it one of its own, or list both in services", e.By)
+}
+
+// Free reports whether the id of a change is not that of one of another service;
+// where it is, the error is an [ErrTaken].
+func (t *Tracker) Free(c Change) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.taken(c)
+}
+
+// taken reports, as an [ErrTaken], that a change of another service has the id.
+func (t *Tracker) taken(c Change) error {
+	if !t.ids[c.ID] {
+		return nil
+	}
+	old := t.changes[slices.IndexFunc(t.changes, func(o Change) bool { return o.ID == c.ID })]
+	if old.Service == c.Service {
+		return nil
+	}
+	return fmt.Errorf("change %q of %s: %w", c.ID, c.Service, ErrTaken{old.Service})
+}
+
 func (t *Tracker) add(c Change) error {
+	if err := t.taken(c); err != nil {
+		return err
+	}
 	if t.ids[c.ID] {
 		i := slices.IndexFunc(t.changes, func(o Change) bool { return o.ID == c.ID })
 		if old := &t.changes[i]; !old.Until.IsZero() && !c.Until.IsZero() && c.Until.After(old.Time) {

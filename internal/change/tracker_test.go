@@ -36,7 +36,7 @@ func TestAdd(t *testing.T) {
 		Change{ID: "c", Time: start.Add(time.Minute), Service: "a", Kind: "flag"},
 		Change{ID: "b", Time: start, Service: "a"},
 		Change{ID: "a", Time: start, Service: "b"},
-		Change{ID: "a", Time: start.Add(time.Hour), Service: "c"}, // known
+		Change{ID: "a", Time: start.Add(time.Hour), Service: "b"}, // known
 	)
 	if got, want := ids(tr.All()), "a b c"; got != want {
 		t.Errorf("All: got %s, want %s", got, want)

@@ -96,8 +96,8 @@ func newServer(t *testing.T) http.Handler {
 		Incidents: func() []*incident.Incident { return nil },
 		Status:    func() web.Status { return web.Status{} },
 		Ready:     func() (bool, string) { return true, "" },
-		DecodeChange: func(io.Reader) (change.Change, error) {
-			return change.Change{}, nothing
+		DecodeChange: func(io.Reader) ([]change.Change, error) {
+			return nil, nothing
 		},
 		AddChange: func(context.Context, change.Change) error { return nothing },
 		Query: func(context.Context, string, time.Time) (parser.Value, annotations.Annotations, error) {

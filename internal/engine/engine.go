@@ -123,7 +123,33 @@ func New(o Options) (*Engine, error) {
 	if err := e.configure(o.Config); err != nil {
 		return nil, err
 	}
+	if err := e.recallChanges(); err != nil {
+		return nil, err
+	}
 	return e, nil
+}
+
+// recallChanges takes up the changes that open incidents of the journal list. A
+// replay finds them again, but only to its step; what was said of the cause
+// would be doubted after a restart.
+func (e *Engine) recallChanges() error {
+	if e.o.Journal == nil {
+		return nil
+	}
+	for _, i := range e.o.Journal.Past() {
+		if i.State != incident.Open {
+			continue
+		}
+		for _, a := range i.Changes {
+			if !a.Until.IsZero() {
+				continue // maintenance is declared, or kept where it was posted
+			}
+			if err := e.o.Changes.Add(a.Change); err != nil {
+				return fmt.Errorf("incident %s of the journal: %w", i.ID, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (e *Engine) incidentOptions(c Config) incident.Options {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/incident"
 )
 
@@ -144,4 +145,34 @@ func FuzzJournal(f *testing.F) {
 		}
 		j.Close()
 	})
+}
+
+// The change that an open incident blames is known from the start, to the second,
+// and not to the minute at which a replay would find it.
+func TestChangesOfOpenIncidentsAreRecalled(t *testing.T) {
+	j, _ := openJournal(t, filepath.Join(t.TempDir(), "j"))
+	at := time.Date(2026, 3, 2, 9, 59, 25, 0, time.UTC)
+	open, over := opened("a"), opened("b")
+	open.Changes = []incident.Attribution{
+		{Change: change.Change{ID: "c1", Time: at, Service: "payments", Kind: "deploy", From: "1", To: "2"}, Suspect: true},
+		{Change: change.Change{ID: "m1", Time: at, Until: at.Add(time.Hour), Service: "database", Kind: change.Maintenance}},
+	}
+	over.State = incident.Resolved
+	over.Changes = []incident.Attribution{{Change: change.Change{ID: "c2", Time: at, Service: "cart", Kind: "deploy"}}}
+	if err := j.Append(open, over); err != nil {
+		t.Fatal(err)
+	}
+	j.Close()
+	again, _ := openJournal(t, j.path)
+	e, err := New(Options{Config: Config{Mode: incident.ModePage, Interval: time.Second, Settle: time.Second, Hold: time.Minute}, Journal: again})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range e.Changes().All() {
+		got = append(got, c.ID+" "+c.Time.Format(time.TimeOnly))
+	}
+	if diff := cmp.Diff([]string{"c1 09:59:25"}, got); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
 }

@@ -332,7 +332,7 @@ func (s *server) apiAct(w http.ResponseWriter, r *http.Request) {
 	s.respond(w, map[string]string{"id": inc.ID, "act": kind})
 }
 
-// apiAddChange takes one change from whoever knows the token.
+// apiAddChange takes a change, of one service or of several, from whoever knows the token.
 func (s *server) apiAddChange(w http.ResponseWriter, r *http.Request) {
 	if s.AddChange == nil {
 		s.respondErrorCode(w, http.StatusForbidden, errorUnavailable, errors.New("this server takes no changes"))
@@ -341,7 +341,7 @@ func (s *server) apiAddChange(w http.ResponseWriter, r *http.Request) {
 	if s.refused(w, r, "posting changes") {
 		return
 	}
-	c, err := s.DecodeChange(r.Body)
+	list, err := s.DecodeChange(r.Body)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
@@ -351,10 +351,24 @@ func (s *server) apiAddChange(w http.ResponseWriter, r *http.Request) {
 		s.respondError(w, errorBadData, fmt.Errorf("the change cannot be read: %w", err))
 		return
 	}
-	if err := s.AddChange(r.Context(), c); err != nil {
-		s.Logger.Error("a posted change was not kept", "err", err)
-		s.respondError(w, errorInternal, fmt.Errorf("the change was not kept: %w", err))
+	kept := make([]jsonChange, 0, len(list))
+	for _, c := range list {
+		err := s.AddChange(r.Context(), c)
+		var taken change.ErrTaken
+		switch {
+		case errors.As(err, &taken):
+			s.respondErrorCode(w, http.StatusConflict, errorBadData, fmt.Errorf("the change was not kept: %w", err))
+			return
+		case err != nil:
+			s.Logger.Error("a posted change was not kept", "err", err)
+			s.respondError(w, errorInternal, fmt.Errorf("the change was not kept: %w", err))
+			return
+		}
+		kept = append(kept, s.jsonChange(c))
+	}
+	if len(kept) == 1 {
+		s.respond(w, kept[0])
 		return
 	}
-	s.respond(w, s.jsonChange(c))
+	s.respond(w, map[string]any{"changes": kept})
 }

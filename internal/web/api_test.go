@@ -138,6 +138,8 @@ func TestAPIChanges(t *testing.T) {
 		{"no JSON", `{`, "Bearer s3cret", 400},
 		{"too large", big, "Bearer s3cret", 413},
 		{"not kept", `{"service":"full"}`, "Bearer s3cret", 500},
+		{"of several services", `{"services":["checkout","payments"],"kind":"config"}`, "Bearer s3cret", 200},
+		{"with the id of another", `{"service":"second","id":"4711"}`, "Bearer s3cret", 409},
 	} {
 		w := ask(h, http.MethodPost, "/api/v1/changes", tt.body, "Authorization", tt.auth, "Content-Type", "application/json")
 		if w.Code != tt.want {

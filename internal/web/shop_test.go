@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -163,15 +164,31 @@ func shopOptions() Options {
 			}
 			return list
 		},
-		DecodeChange: func(r io.Reader) (c change.Change, err error) {
-			if err = json.NewDecoder(r).Decode(&c); err == nil && c.Service == "" {
-				err = errors.New("a change needs a service")
+		DecodeChange: func(r io.Reader) ([]change.Change, error) {
+			var body struct {
+				change.Change
+				Services []topology.Service `json:"services"`
 			}
-			return c, err
+			if err := json.NewDecoder(r).Decode(&body); err != nil {
+				return nil, err
+			}
+			var list []change.Change
+			for _, s := range append(body.Services, body.Service) {
+				if body.Change.Service = s; s != "" {
+					list = append(list, body.Change)
+				}
+			}
+			if len(list) == 0 {
+				return nil, errors.New("a change needs a service")
+			}
+			return list, nil
 		},
 		AddChange: func(_ context.Context, c change.Change) error {
-			if c.Service == "full" {
+			switch c.Service {
+			case "full":
 				return errors.New("the journal cannot be written")
+			case "second":
+				return fmt.Errorf("change %q: %w", c.ID, change.ErrTaken{By: "first"})
 			}
 			return nil
 		},

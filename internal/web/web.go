@@ -47,8 +47,9 @@ type Options struct {
 	ServiceName func(topology.Service) string
 	// Changes returns what was changed at or after a time; nil: none.
 	Changes func(since time.Time) []change.Change
-	// DecodeChange reads one posted change, AddChange keeps it. Both or none.
-	DecodeChange func(io.Reader) (change.Change, error)
+	// DecodeChange reads a posted change, of one service or of each of several;
+	// AddChange keeps it, or gives a [change.ErrTaken]. Both or none.
+	DecodeChange func(io.Reader) ([]change.Change, error)
 	AddChange    func(context.Context, change.Change) error
 	// Act takes what an operator does with an open incident; nil: refused.
 	Act func(incident.Act) error
