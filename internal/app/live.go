@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,8 +13,25 @@ import (
 	"github.com/foreshock/foreshock/internal/source"
 )
 
-// replayStep is the least distance of two evaluations in a cold start.
-const replayStep = time.Minute
+const (
+	// replayStep is the least distance of two evaluations in a cold start.
+	replayStep = time.Minute
+	// maxCatchUp is how many evaluations of a group are replayed at most at its
+	// own interval: those of the longest cold start by default.
+	maxCatchUp = 14 * 24 * 60
+)
+
+// catchUpStep is the least distance of two evaluations over what has passed since
+// the detectors were saved, and what may be left for live evaluation. They know
+// their series at the groups' own intervals: a minute between two samples would be
+// a gap to them, after which the level begins anew, a fault's as well.
+func catchUpStep(span time.Duration, intervals []time.Duration) (step, left time.Duration) {
+	shortest := slices.Min(intervals)
+	if span/shortest > maxCatchUp {
+		return replayStep, replayStep
+	}
+	return 0, shortest
+}
 
 // coldStart lives through the past with delivery off, in as many rounds as it
 // takes until little of it is left, and then attaches the engine to the
@@ -33,8 +51,14 @@ func (s *server) coldStart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	past := span{what: "cold start", from: from, to: now, step: replayStep, left: replayStep}
 	if ok && s.o.ColdStart > 0 {
-		from = learnt.Add(time.Millisecond)
+		past.what, past.from = "catching up", learnt.Add(time.Millisecond)
+		intervals := []time.Duration{s.engine.Interval()}
+		for _, g := range s.engine.Rules().Groups() {
+			intervals = append(intervals, g.Interval())
+		}
+		past.step, past.left = catchUpStep(now.Sub(past.from), intervals)
 	}
 	results, err := source.OpenTemporary(source.TemporaryOptions{Query: s.o.Query, Logger: s.log})
 	if err != nil {
@@ -45,8 +69,8 @@ func (s *server) coldStart(ctx context.Context) error {
 			s.log.Warn("the results of the cold start could not be removed", "err", err)
 		}
 	}()
-	if now.Sub(from) > 2*replayStep {
-		if err := s.replay(ctx, results, from, now); err != nil {
+	if now.Sub(past.from) > 2*past.left {
+		if err := s.replay(ctx, results, past); err != nil {
 			return err
 		}
 	}
@@ -63,37 +87,43 @@ func (s *server) coldStart(ctx context.Context) error {
 	return nil
 }
 
-// replay replays what lies between from and now; what has passed meanwhile is
-// replayed in a further round.
-func (s *server) replay(ctx context.Context, results *source.Local, from, now time.Time) error {
-	p := newProgress(s.o.Out, "cold start: living through the past")
+// span is a part of the past that is to be replayed.
+type span struct {
+	what       string // in the log and beside the progress
+	from, to   time.Time
+	step, left time.Duration // as [catchUpStep] returns them
+}
+
+// replay replays a span; what has passed meanwhile is replayed in a further round.
+func (s *server) replay(ctx context.Context, results *source.Local, past span) error {
+	p := newProgress(s.o.Out, past.what+": living through the past")
 	s.progress.Store(p)
-	s.log.Info("cold start begins", "from", from.UTC().Format(time.RFC3339), "step", replayStep)
+	s.log.Info(past.what+" begins", "from", past.from.UTC().Format(time.RFC3339), "least_step", past.step)
 	begin := time.Now()
-	first := from
-	for round := 0; now.Sub(from) >= replayStep && round < 10; round++ {
-		if err := s.replayRound(ctx, results, from, now, func(at time.Time) {
+	first := past.from
+	for round := 0; past.to.Sub(past.from) >= past.left && round < 10; round++ {
+		if err := s.replayRound(ctx, results, past, func(at time.Time) {
 			p.set(float64(at.Sub(first)) / float64(time.Since(first)))
 		}); err != nil {
 			return err
 		}
-		from, now = now.Add(time.Millisecond), time.Now()
+		past.from, past.to = past.to.Add(time.Millisecond), time.Now()
 	}
 	p.set(1)
-	s.log.Info("cold start is over", "span", now.Sub(first).Round(time.Minute), "took", time.Since(begin).Round(time.Millisecond))
+	s.log.Info(past.what+" is over", "span", past.to.Sub(first).Round(time.Second), "took", time.Since(begin).Round(time.Millisecond))
 	return nil
 }
 
 // replayRound replays a span of which the source has all that it will ever have.
-func (s *server) replayRound(ctx context.Context, results *source.Local, from, to time.Time, progress func(time.Time)) error {
+func (s *server) replayRound(ctx context.Context, results *source.Local, past span, progress func(time.Time)) error {
 	store := engine.ReplayStore(engine.ReplaySource{
-		Input: s.store, Results: results, Config: s.config.Engine, From: from, To: to, MinStep: replayStep,
+		Input: s.store, Results: results, Config: s.config.Engine, From: past.from, To: past.to, MinStep: past.step,
 	})
 	defer store.Close()
 	if err := s.engine.Attach(ctx, store, engine.Live{SkipOutputs: !engine.ReadsOutputs(s.config.Engine)}); err != nil {
 		return err
 	}
-	return s.engine.Replay(ctx, engine.Replay{From: from, To: to, MinStep: replayStep, Progress: progress})
+	return s.engine.Replay(ctx, engine.Replay{From: past.from, To: past.to, MinStep: past.step, Progress: progress})
 }
 
 // live evaluates the rules on their schedule and steps through the incidents.
