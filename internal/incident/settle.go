@@ -1,6 +1,10 @@
 package incident
 
-import "time"
+import (
+	"time"
+
+	"github.com/foreshock/foreshock/internal/topology"
+)
 
 // last keeps the time since when an incident has asked for something, or would
 // have but for what excuses it. Gaps shorter than settle do not begin it anew:
@@ -27,9 +31,9 @@ func (c *Correlator) due(now time.Time, t *thread, wait time.Duration) bool {
 }
 
 // patience is how long a claim waits for its cause to become stable.
-func (c *Correlator) patience(now time.Time, t *thread, asks claim, current []*evidence) time.Duration {
+func (c *Correlator) patience(now time.Time, t *thread, asks claim, current []*evidence, g *topology.Graph) time.Duration {
 	switch {
-	case t.wants == Page && asks.known && c.confirms(now, current):
+	case t.wants == Page && asks.known && c.confirms(now, current, g):
 		return 0
 	case t.wants == Ticket && asks.lone:
 		return 2 * c.o.Settle // nothing is on fire, and what else departs may tell more
@@ -41,10 +45,11 @@ func (c *Correlator) patience(now time.Time, t *thread, asks claim, current []*e
 // readings have shown for settle already: all that departs has done so for that
 // long, also on the alerts' services, and the alerts' conditions have held for
 // that long, too. Nothing is on its way then that would tell more of the cause.
-func (c *Correlator) confirms(now time.Time, current []*evidence) bool {
+// Where no calls of a service are known more may always come.
+func (c *Correlator) confirms(now time.Time, current []*evidence, g *topology.Graph) bool {
 	for _, e := range current {
-		if len(e.anomalies) == 0 {
-			return false // only its alert says so: what the readings say may come
+		if len(e.anomalies) == 0 || edgeless(g, e.service) {
+			return false // what the readings say may come, of it or of others
 		}
 		for _, a := range e.anomalies {
 			if now.Sub(a.seen()) < c.o.Settle {

@@ -47,7 +47,7 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 		t.asked = now // what was silenced when it was open goes on all the same
 	}
 
-	patience := c.patience(now, t, asks, current)
+	patience := c.patience(now, t, asks, current, in.Graph)
 	if t.State == Forming && !c.due(now, t, patience) {
 		return
 	}

@@ -140,6 +140,9 @@ func (m Metric) quantile() string {
 	return best
 }
 
+// median is the value of the label quantile that says what half of the calls take.
+const median = "0.5"
+
 func (w *writer) latency(f finding, d detection) detection {
 	d.why = "A latency, by its name. Latencies have a long tail: judged on a logarithmic scale."
 	d.signal, d.detector, d.change = "latency", "{spike: {transform: log}}", "{relative: 50%}"
@@ -151,6 +154,10 @@ func (w *writer) latency(f finding, d detection) detection {
 		return d
 	}
 	d.expr = w.aggregate("max", f)
+	if f.has("quantile") && slices.Contains(f.Labels["quantile"], median) && f.quantile() != median {
+		d.why += " What half of the calls take moves less by itself than the tail."
+		d.expr = fmt.Sprintf("max by (%s) (%s)", w.by("quantile"), selector(f.Name, fmt.Sprintf("quantile=~%q", median+"|"+f.quantile())))
+	}
 	if calls, ok := w.calls(f); ok {
 		d.why += " A mean over one or two calls says little."
 		// A service whose calls are not counted is judged all the same.
