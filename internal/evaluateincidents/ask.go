@@ -50,6 +50,8 @@ type answers struct {
 	windows [len(normalSamples)]int
 	changes []changeAnswer
 	graded  int // incidents of cases with changes
+	users   users
+	stated  []stated
 }
 
 type normalPart struct {
@@ -57,8 +59,9 @@ type normalPart struct {
 	target
 }
 
-// ask gives every method the incidents and the normal windows.
-func (s *system) ask(r *backtest.Report) (*answers, error) {
+// ask gives every method the incidents and the normal windows. The pages are
+// the grades without tickets.
+func (s *system) ask(r *backtest.Report, pages *backtest.Grades) (*answers, error) {
 	out := &answers{}
 	for _, name := range []string{"Foreshock", "random service"} {
 		out.list = append(out.list, &answer{method: name, faults: map[string]*hits{}})
@@ -76,9 +79,11 @@ func (s *system) ask(r *backtest.Report) (*answers, error) {
 			return nil, err
 		}
 		q := question{services: rec.byService(), graph: c.graph(rec)}
-		for _, g := range r.Grades.Incidents {
+		for n, g := range r.Grades.Incidents {
 			if g.Case == c.Name {
 				out.incident(c, q, g)
+				out.state(g)
+				out.users.count(c, q.services[c.targets[g.Name].Service], g, pages.Incidents[n].Hit)
 			}
 		}
 		// A normal part that several cases share counts once for each kind of alert.

@@ -70,17 +70,22 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var sure []stated
 	for _, s := range systems {
 		var err error
 		if o.robustness {
 			err = o.robust(ctx, s, out)
 		} else {
-			err = o.evaluate(ctx, s, out)
+			var a *answers
+			if a, err = o.evaluate(ctx, s, out); err == nil {
+				sure = append(sure, a.stated...)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	sureTable("How sure, of all sets", sure, out)
 	fmt.Fprintf(out, "What was sent, reports and HTML pages are in %s.\n", o.out)
 	return nil
 }
@@ -125,25 +130,29 @@ func (o options) systems() ([]*system, error) {
 }
 
 // evaluate replays one set and prints its tables.
-func (o options) evaluate(ctx context.Context, s *system, out io.Writer) error {
+func (o options) evaluate(ctx context.Context, s *system, out io.Writer) (*answers, error) {
 	fmt.Fprintf(out, "# %s\n\n", s.name)
 	if s.written {
 		fmt.Fprintf(out, "The configuration was written from the metrics: %s.\n\n", s.config)
 	}
 	r, err := s.replay(ctx, replayOptions{cases: s.dir, config: s.config, out: filepath.Join(o.out, s.name), progress: o.progress})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.compareScorer(ctx, o.data, filepath.Join(o.out, s.name+".jsonl"), r.Grades, out); err != nil {
-		return err
+		return nil, err
 	}
-	s.toldTable(r, out)
-	answers, err := s.ask(r)
+	pages := s.pagesOnly(r)
+	s.toldTable(r, pages, out)
+	s.delayTable(r.Grades, out)
+	answers, err := s.ask(r, pages)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	answers.usersTable(out)
 	answers.methodTable(out)
 	answers.faultTable(out)
 	answers.changeTable(out)
-	return nil
+	sureTable("How sure", answers.stated, out)
+	return answers, nil
 }

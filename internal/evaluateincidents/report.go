@@ -47,13 +47,13 @@ func (s *system) pagesOnly(r *backtest.Report) *backtest.Grades {
 }
 
 // toldTable says how the incidents were told, by fault.
-func (s *system) toldTable(r *backtest.Report, out io.Writer) {
+func (s *system) toldTable(r *backtest.Report, pages *backtest.Grades, out io.Writer) {
 	header(out, "What was sent", "set, fault", "incidents", "sent", "AC@1 of all", "AC@1 of sent", "AC@3 of sent",
 		"sent per incident", "median delay, samples", "false pages a day", "false tickets a day")
 	for _, part := range []struct {
 		name   string
 		grades *backtest.Grades
-	}{{"pages and tickets", r.Grades}, {"pages alone", s.pagesOnly(r)}} {
+	}{{"pages and tickets", r.Grades}, {"pages alone", pages}} {
 		for _, g := range part.grades.Sets {
 			if g.Name == "ALL" && len(part.grades.Sets) == 2 {
 				continue

@@ -68,6 +68,9 @@ func TestRun(t *testing.T) {
 		"| shop, pages alone | 1 | 1.00 | 1.00 | 1.00 |",
 		"| Foreshock | 1.00 | 1.00 | 1.00 (start not given) | 1.00 | 1.00 | 1.00 |",
 		"| random service | .33 | 1.00 | .33 | 1.00 | .00 | .00 |",
+		"| leave a mark at the alerting service | 1 | 1.00 | 1.00 |\n| leave none there | 0 | - | - |",
+		"| from there until it was sent | ",
+		"## How sure, of all sets",
 		"1 incidents with a known cause, 1 of them sent; 22 normal windows of 5 samples and 2 of 48.",
 	} {
 		if !strings.Contains(out.String(), want) {
