@@ -16,6 +16,7 @@ import (
 	"github.com/foreshock/foreshock/alertmanager"
 	"github.com/foreshock/foreshock/internal/incident"
 	"github.com/foreshock/foreshock/internal/topology"
+	"github.com/foreshock/foreshock/rules"
 )
 
 // alerts returns the team's own alerts that fire: of own rules, of the source
@@ -99,6 +100,9 @@ func (e *Engine) ignored(ls labels.Labels) bool {
 // incidents say that it is old.
 const unreadAfter = time.Minute
 
+// namelessFor is how long alerts of the Alertmanagers wait for a first service.
+const namelessFor = time.Minute
+
 // paged returns the alerts that the Alertmanagers have active, of their last
 // answer: a step never waits for them. While they do not answer that one goes on,
 // since missing data resolve nothing, and is said to be old.
@@ -117,7 +121,10 @@ func (e *Engine) paged(now time.Time, g *topology.Graph) (out []incident.Alert, 
 	if len(answer.Alerts) == 0 {
 		return nil, unread
 	}
-	service := e.serviceOfPaged(g)
+	service := e.serviceOfPaged(now, g)
+	if service == nil {
+		return nil, unread
+	}
 	for _, a := range answer.Alerts {
 		s := service(a.Labels)
 		if s == "" || e.noEvidence(a.Labels) {
@@ -148,13 +155,22 @@ func muted(a alertmanager.Alert) incident.Muting {
 // serviceOfPaged names the service of an alert that was read from an
 // Alertmanager. On its way there it was given the sender's external labels, such
 // as cluster, which the series here need not have: an identity label that no
-// service here has names none.
-func (e *Engine) serviceOfPaged(g *topology.Graph) func(labels.Labels) topology.Service {
+// service here has names none. It returns nil while no service is known here, but
+// detection rules are about to name some: at a start the alerts are there first.
+func (e *Engine) serviceOfPaged(now time.Time, g *topology.Graph) func(labels.Labels) topology.Service {
 	id := e.config.Identity
 	used := map[string]bool{}
 	for _, s := range append(e.correlator.Services(), g.Services()...) {
 		for name := range id.Labels(s) {
 			used[name] = true
+		}
+	}
+	if len(used) == 0 && e.judges() {
+		if e.nameless.IsZero() {
+			e.nameless = now
+		}
+		if now.Sub(e.nameless) < namelessFor {
+			return nil
 		}
 	}
 	return func(ls labels.Labels) topology.Service {
@@ -165,6 +181,18 @@ func (e *Engine) serviceOfPaged(g *topology.Graph) func(labels.Labels) topology.
 			return ls.Get(name)
 		})
 	}
+}
+
+// judges reports whether there are detection rules.
+func (e *Engine) judges() bool {
+	for _, f := range e.config.Rules {
+		for _, g := range f.Groups {
+			if slices.ContainsFunc(g.Rules, func(r rules.RuleSpec) bool { return r.Detection != nil }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // joined puts the alerts that the Alertmanagers have to those that are known

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/foreshock/foreshock/alertmanager"
 	"github.com/foreshock/foreshock/internal/incident"
 	"github.com/foreshock/foreshock/internal/topology"
+	"github.com/foreshock/foreshock/rules"
 )
 
 var pagedAt = time.Date(2026, 6, 18, 22, 0, 0, 0, time.UTC)
@@ -130,4 +132,30 @@ func TestJoined(t *testing.T) {
 	// Two senders of which one is silenced.
 	f(list{known(5, "a")}, list{told(6, incident.Silenced, "cluster", "eu"), told(7, incident.NotMuted, "cluster", "us")}, "a 5 ")
 	f(list{known(5, "a")}, list{told(6, incident.NotMuted, "cluster", "eu"), told(7, incident.Inhibited, "cluster", "us")}, "a 5 ")
+}
+
+// At a start the team's alerts are there before the series that tell which labels
+// name services here: they wait for the first service, for a minute.
+func TestPagedWaitsForServices(t *testing.T) {
+	e := pagedEngine(t, &alertmanager.Answer{Alerts: []alertmanager.Alert{active("alertname", "Slow", "cluster", "eu", "service", "cart")}, Read: pagedAt})
+	file, err := rules.ParseFile("rules.yml", []byte("groups: [{name: a, rules: [{detect: Queue, expr: queue_depth, signal: saturation}]}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.config.Rules = []*rules.File{file}
+	f := func(after time.Duration, g *topology.Graph, want ...topology.Service) {
+		t.Helper()
+		var got []topology.Service
+		out, _ := e.paged(pagedAt.Add(after), g)
+		for _, a := range out {
+			got = append(got, a.Service)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("after %s: alerts of %q, want %q", after, got, want)
+		}
+	}
+	f(0, nil)
+	f(30*time.Second, nil)
+	f(45*time.Second, topology.NewGraph([]topology.Node{{Service: "cart"}}, nil), "cart")
+	f(time.Minute, nil, "eu//cart")
 }

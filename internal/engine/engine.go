@@ -103,6 +103,7 @@ type Engine struct {
 	lastTick   time.Time
 	live       bool            // journal and deliver; see GoLive
 	told       map[string]bool // incidents that were delivered
+	nameless   time.Time       // since when Alertmanager's alerts wait for a first service
 	warned     map[string]bool // discovery queries whose failure is in the log
 }
 
