@@ -2,11 +2,13 @@ package change
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -65,7 +67,7 @@ func TestLogDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := range whole {
+	for n := 0; n < len(whole); n += 5 {
 		if err := os.WriteFile(path, whole[:n], 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -81,4 +83,108 @@ func TestLogDamaged(t *testing.T) {
 	if _, tracker, said := openLog(t, path); len(tracker.All()) != 3 || !strings.Contains(said.String(), "line=1") {
 		t.Errorf("after rubbish: %v\n%s", tracker.All(), said)
 	}
+}
+
+// A flipped bit costs the change that it is in, or two where it made or took an
+// end of a line, and nothing is taken that was not posted.
+func TestLogFlipped(t *testing.T) {
+	at := time.Date(2026, 6, 18, 15, 0, 0, 0, time.UTC)
+	var whole []byte
+	posted := map[string]bool{}
+	for i := range 3 {
+		c, err := Change{Time: at.Add(time.Duration(i) * time.Minute), Service: "db", To: fmt.Sprint(i)}.complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := encodeLine(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole = append(whole, line...)
+		posted[fmt.Sprint(c)] = true
+	}
+	for k := range whole {
+		b := bytes.Clone(whole)
+		b[k] ^= 1 << (k % 8)
+		kept := 0
+		for line := range bytes.SplitSeq(bytes.TrimSuffix(b, []byte("\n")), []byte("\n")) {
+			c, err := decodeLine(line)
+			if err != nil {
+				continue
+			}
+			if kept++; !posted[fmt.Sprint(c)] {
+				t.Fatalf("byte %d flipped: %v was never posted", k, c)
+			}
+		}
+		least := 2
+		if whole[k] == '\n' || b[k] == '\n' {
+			least = 1
+		}
+		if kept < least {
+			t.Fatalf("byte %d flipped: %d changes are left, want at least %d", k, kept, least)
+		}
+	}
+}
+
+// fullDisk takes a number of bytes more and then says that there is no space.
+type fullDisk struct {
+	logFile
+	room int
+}
+
+func (f *fullDisk) Write(b []byte) (int, error) {
+	n := min(f.room, len(b))
+	f.room -= n
+	n, err := f.logFile.Write(b[:n])
+	if err == nil && n < len(b) {
+		err = &os.PathError{Op: "write", Path: "changes.log", Err: syscall.ENOSPC}
+	}
+	return n, err
+}
+
+// What could not be written is refused, and is not in the way of what comes after it.
+func TestLogOnFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "changes.log")
+	l, tracker, _ := openLog(t, path)
+	at := time.Date(2026, 6, 18, 15, 0, 0, 0, time.UTC)
+	post := func(to string) error { return l.Add(Change{Time: at, Service: "db", To: to}) }
+	if err := post("1"); err != nil {
+		t.Fatal(err)
+	}
+	disk := &fullDisk{l.file, 20}
+	l.file = disk
+	if err := post("2"); !errors.Is(err, syscall.ENOSPC) || len(tracker.All()) != 1 {
+		t.Errorf("on a full disk: error %v, changes %v; want ENOSPC and the first alone", err, tracker.All())
+	}
+	disk.room = 1 << 20
+	if err := post("3"); err != nil {
+		t.Fatal(err)
+	}
+	_, again, said := openLog(t, path)
+	if got, want := fmt.Sprint(again.All()), fmt.Sprint(tracker.All()); got != want || len(again.All()) != 2 || said.Len() > 0 {
+		t.Errorf("read again: %s, want %s; log %s", got, want, said)
+	}
+}
+
+func FuzzLogLine(f *testing.F) {
+	line, err := encodeLine(Change{Service: "db", To: "2"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(bytes.TrimSuffix(line, []byte("\n")))
+	f.Add([]byte("00000000 {}"))
+	f.Add([]byte("{}"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		c, err := decodeLine(line)
+		if err != nil {
+			return
+		}
+		again, err := encodeLine(c)
+		if err != nil {
+			return // a time that JSON cannot say
+		}
+		if _, err := decodeLine(bytes.TrimSuffix(again, []byte("\n"))); err != nil {
+			t.Errorf("%q becomes %q: %v", line, again, err)
+		}
+	})
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -31,9 +29,20 @@ const maxJournalLine = 4 << 20
 type Journal struct {
 	mu   sync.Mutex
 	path string
-	file *os.File
+	file journalFile
 	past []*incident.Incident
-	size int // bytes since the last compaction
+	good int64 // bytes of the file up to the end of its last whole entry
+	// behind: the file lacks what past has, since a write failed. The next
+	// write makes it anew.
+	behind bool
+	size   int // bytes since the last compaction
+}
+
+// journalFile is what a journal needs of an [os.File].
+type journalFile interface {
+	io.WriteCloser
+	Sync() error
+	Truncate(size int64) error
 }
 
 // maxJournal is how much is appended before the journal is written anew with
@@ -43,67 +52,32 @@ const maxJournal = 16 << 20
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // OpenJournal reads the journal at the path, or starts one. A last line that
-// was cut off by a crash is dropped with a warning. Any other damage, or a file
-// that is no journal, is set aside under the name path.damaged and said in the
-// log; what could be read before the damage is kept.
+// is not whole, as a crash leaves it, is dropped with a warning. Of a file with
+// any other damage, or one that is no journal, a copy is kept under the name
+// path.damaged and that is said in the log; the entries that can be read are
+// kept, before the damage and after it.
 func OpenJournal(path string, log *slog.Logger) (*Journal, error) {
 	j := &Journal{path: path}
-	damaged, err := j.load()
+	found, err := j.load()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 	case err != nil:
 		return nil, fmt.Errorf("journal %s: %w", path, err)
-	case damaged != nil:
+	case found.damage != nil:
 		aside := path + ".damaged"
-		if err := os.Rename(path, aside); err != nil {
-			return nil, fmt.Errorf("journal %s: %w; it cannot be set aside: %w", path, damaged, err)
+		if err := copyFile(path, aside); err != nil {
+			return nil, fmt.Errorf("journal %s: %w; it cannot be set aside: %w", path, found.damage, err)
 		}
-		log.Error("the journal of incidents is damaged; it was set aside and starts anew with what could be read",
-			"file", aside, "err", damaged, "incidents", len(j.past))
+		log.Error("the journal of incidents is damaged; a copy was set aside and it starts anew with what could be read",
+			"file", aside, "err", found.damage, "damaged_lines", found.damaged, "incidents", len(j.past))
+	}
+	if found.torn {
+		log.Warn("the last entry of the journal of incidents is not whole and is left out; a crash while it was written leaves that", "file", path)
 	}
 	if err := j.compact(); err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
 	return j, nil
-}
-
-// load reads the file into past. It returns damage apart from errors of I/O.
-func (j *Journal) load() (damage, err error) {
-	f, err := os.Open(j.path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	r := bufio.NewReaderSize(f, 64<<10)
-	byID := map[string]int{}
-	for n := 1; ; n++ {
-		line, err := readLine(r)
-		if errors.Is(err, io.EOF) {
-			if n == 1 && len(line) > 0 {
-				return errors.New("line 1: not a journal of foreshock"), nil
-			}
-			return nil, nil // an unfinished last line was never acted upon
-		}
-		if err != nil {
-			return fmt.Errorf("line %d: %w", n, err), nil
-		}
-		if n == 1 {
-			if string(line) != journalHeader {
-				return errors.New("line 1: not a journal of this version of foreshock"), nil
-			}
-			continue
-		}
-		i, err := decodeEntry(line)
-		if err != nil {
-			return fmt.Errorf("line %d: %w", n, err), nil
-		}
-		if k, ok := byID[i.ID]; ok {
-			j.past[k] = i
-			continue
-		}
-		byID[i.ID] = len(j.past)
-		j.past = append(j.past, i)
-	}
 }
 
 // remember keeps the newest state of an incident for the next compaction.
@@ -114,45 +88,25 @@ func (j *Journal) remember(i *incident.Incident) {
 		return
 	}
 	j.past = append(j.past, i)
-	if n := len(j.past) - maxRecent; n > 0 {
-		j.past = slices.Delete(j.past, 0, n)
-	}
+	j.trim()
 }
 
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		if len(line) > maxJournalLine {
-			return nil, errors.New("longer than any entry")
+// trim bounds what is remembered: the oldest goes, of the open ones last.
+func (j *Journal) trim() {
+	over := len(j.past) - maxRecent
+	if over <= 0 {
+		return
+	}
+	j.past = slices.DeleteFunc(j.past, func(i *incident.Incident) bool {
+		if over <= 0 || i.State == incident.Open {
+			return false
 		}
-		if err == nil {
-			return bytes.TrimSuffix(line, []byte("\n")), nil
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, err
-		}
+		over--
+		return true
+	})
+	if over > 0 {
+		j.past = slices.Delete(j.past, 0, over)
 	}
-}
-
-func decodeEntry(line []byte) (*incident.Incident, error) {
-	sum, body, ok := bytes.Cut(line, []byte(" "))
-	want, err := strconv.ParseUint(string(sum), 16, 32)
-	if !ok || err != nil {
-		return nil, errors.New("no checksum")
-	}
-	if uint32(want) != crc32.Checksum(body, castagnoli) {
-		return nil, errors.New("checksum does not match")
-	}
-	i := &incident.Incident{}
-	if err := json.Unmarshal(body, i); err != nil {
-		return nil, err
-	}
-	if i.ID == "" {
-		return nil, errors.New("an incident without a name")
-	}
-	return i, nil
 }
 
 func encodeEntry(i *incident.Incident) ([]byte, error) {
@@ -176,11 +130,9 @@ func (j *Journal) Past() []*incident.Incident {
 }
 
 // compact writes the newest state of each incident to a new file and replaces
-// the old one, keeping at most maxRecent.
-func (j *Journal) compact() error {
-	if n := len(j.past) - maxRecent; n > 0 {
-		j.past = j.past[n:]
-	}
+// the old one, keeping at most maxRecent. On an error the old one stays in use.
+func (j *Journal) compact() (err error) {
+	j.trim()
 	if err := os.MkdirAll(filepath.Dir(j.path), 0o777); err != nil {
 		return err
 	}
@@ -189,23 +141,27 @@ func (j *Journal) compact() error {
 	for _, i := range j.past {
 		line, err := encodeEntry(i)
 		if err != nil {
-			return err
+			return fmt.Errorf("incident %s: %w", i.ID, err)
 		}
 		b.Write(line)
 	}
 	tmp := j.path + ".new"
 	if err := writeSynced(tmp, b.Bytes()); err != nil {
+		return errors.Join(err, ignoreMissing(os.Remove(tmp)))
+	}
+	f, err := os.OpenFile(tmp, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
 		return err
 	}
 	if err := os.Rename(tmp, j.path); err != nil {
-		return err
+		return errors.Join(err, f.Close(), ignoreMissing(os.Remove(tmp)))
 	}
-	if err := syncDirectory(filepath.Dir(j.path)); err != nil {
-		return err
+	old := j.file
+	j.file, j.good, j.size, j.behind = f, int64(b.Len()), 0, false
+	if old != nil {
+		err = old.Close()
 	}
-	f, err := os.OpenFile(j.path, os.O_APPEND|os.O_WRONLY, 0)
-	j.file, j.size = f, 0
-	return err
+	return errors.Join(syncDirectory(filepath.Dir(j.path)), err)
 }
 
 func writeSynced(path string, b []byte) error {
@@ -217,43 +173,73 @@ func writeSynced(path string, b []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// Append writes incidents and syncs.
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
+}
+
+// Append writes incidents and syncs. What could not be written is written with
+// the next call, which may be one without incidents.
 func (j *Journal) Append(incidents ...*incident.Incident) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if err := j.append(incidents); err != nil {
+		return fmt.Errorf("journal %s: %w", j.path, err)
+	}
+	return nil
+}
+
+func (j *Journal) append(incidents []*incident.Incident) error {
 	var all []byte
 	for _, i := range incidents {
 		line, err := encodeEntry(i)
 		if err != nil {
-			return fmt.Errorf("journal %s: incident %s: %w", j.path, i.ID, err)
+			return fmt.Errorf("incident %s: %w", i.ID, err)
 		}
 		all = append(all, line...)
 		j.remember(i)
 	}
-	if j.size += len(all); j.size > maxJournal {
-		if err := j.file.Close(); err != nil {
-			return fmt.Errorf("journal %s: %w", j.path, err)
-		}
-		if err := j.compact(); err != nil {
-			return fmt.Errorf("journal %s: %w", j.path, err)
-		}
-		return nil
+	if j.behind || j.size+len(all) > maxJournal {
+		err := j.compact()
+		j.behind = err != nil
+		return err
 	}
-	if _, err := j.file.Write(all); err != nil {
-		return fmt.Errorf("journal %s: %w", j.path, err)
+	_, err := j.file.Write(all)
+	if err == nil {
+		err = j.file.Sync()
 	}
-	if err := j.file.Sync(); err != nil {
-		return fmt.Errorf("journal %s: %w", j.path, err)
+	if err != nil {
+		// Half an entry must not be in the way of those to come.
+		j.behind = true
+		return errors.Join(err, j.file.Truncate(j.good))
 	}
+	j.good += int64(len(all))
+	j.size += len(all)
 	return nil
+}
+
+// Behind reports whether the file lacks what [Journal.Append] was given.
+func (j *Journal) Behind() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.behind
 }
 
 // Close closes the file.
 func (j *Journal) Close() error { return j.file.Close() }
 
 // journal writes the incidents whose state, severity or labels changed. A
-// journal that cannot be written is no reason to keep quiet: it is said and
-// what was decided is sent all the same.
+// journal that cannot be written is no reason to keep quiet: it is said once,
+// what was decided is sent all the same, and each step tries again.
 func (e *Engine) journal(incidents []*incident.Incident) {
 	if e.o.Journal == nil || !e.live {
 		return
@@ -272,12 +258,19 @@ func (e *Engine) journal(incidents []*incident.Incident) {
 			delete(e.saved, i.ID)
 		}
 	}
-	if len(changed) == 0 {
+	behind := e.o.Journal.Behind()
+	if len(changed) == 0 && !behind {
 		return
 	}
-	if err := e.o.Journal.Append(changed...); err != nil {
+	err := e.o.Journal.Append(changed...)
+	switch {
+	case err != nil:
 		e.metrics.journalFailures.Inc()
-		e.log.Error("incidents could not be journalled; they are sent, but a restart will not know them", "err", err)
+		if !behind {
+			e.log.Error("incidents could not be journalled; they are sent, but a restart will not know them; tried again at each step", "err", err)
+		}
+	case behind:
+		e.log.Info("incidents are journalled again")
 	}
 }
 

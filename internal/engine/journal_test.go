@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,14 +79,19 @@ func TestJournalTornAnywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	header := len(journalHeader) + 1
-	for cut := header; cut < len(whole); cut += 7 {
+	for cut := header; cut < len(whole); cut += 11 {
 		torn := filepath.Join(dir, "torn")
 		if err := os.WriteFile(torn, whole[:cut], 0o666); err != nil {
 			t.Fatal(err)
 		}
 		got, log := openJournal(t, torn)
-		if want := bytes.Count(whole[header:cut], []byte("\n")); len(got.Past()) != want || log != "" {
-			t.Fatalf("cut at %d: %d entries, want %d; log %s", cut, len(got.Past()), want, log)
+		want := bytes.Count(whole[header:cut], []byte("\n"))
+		half := whole[cut-1] != '\n'
+		if whole[cut] == '\n' && cut > header { // only the end of the line is missing
+			want, half = want+1, false
+		}
+		if len(got.Past()) != want || half != strings.Contains(log, "not whole") || !half && log != "" {
+			t.Fatalf("cut at %d: %d entries, want %d; cut off %t; log %s", cut, len(got.Past()), want, half, log)
 		}
 		got.Close()
 	}
@@ -121,6 +127,11 @@ func TestDamagedJournalIsSetAside(t *testing.T) {
 		}
 	}
 	f("flipped bit", func(b []byte) []byte { b[len(b)-30] ^= 4; return b }, 1)
+	f("flipped bit before whole entries", func(b []byte) []byte { b[len(journalHeader)+30] ^= 4; return b }, 1)
+	f("a line longer than any", func(b []byte) []byte {
+		h := len(journalHeader) + 1
+		return slices.Concat(b[:h], bytes.Repeat([]byte("x"), maxJournalLine+1), []byte("\n"), b[h:])
+	}, 2)
 	f("foreign file", func([]byte) []byte { return []byte("hello\nworld\n") }, 0)
 	f("other version", func(b []byte) []byte { return bytes.Replace(b, []byte("journal 1"), []byte("journal 9"), 1) }, 0)
 	f("garbage", func([]byte) []byte { return bytes.Repeat([]byte{0xff, 0, 10}, 100) }, 0)
