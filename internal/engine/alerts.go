@@ -60,12 +60,17 @@ func (e *Engine) readAlerts(ctx context.Context, now time.Time, add func(labels.
 	if err != nil {
 		if !e.warned[expr] && !errors.Is(ctx.Err(), context.Canceled) {
 			e.warned[expr] = true
-			e.log.Warn("the team's own alerts cannot be read; going on without", "query", expr, "err", err)
+			e.log.Warn("the team's own alerts cannot be read; those that fired last are taken to fire on", "query", expr, "err", err)
+		}
+		// Not to know is not to be well: an incident must not end because the source is down.
+		for _, ls := range e.lastFiring {
+			add(ls, e.firing[ls.String()], "")
 		}
 		return
 	}
 	delete(e.warned, expr)
 	seen := map[string]bool{}
+	e.lastFiring = e.lastFiring[:0]
 	for _, s := range v {
 		ls := labels.NewBuilder(s.Metric).Del(model.MetricNameLabel, "alertstate").Labels()
 		k := ls.String()
@@ -73,6 +78,7 @@ func (e *Engine) readAlerts(ctx context.Context, now time.Time, add func(labels.
 		if _, ok := e.firing[k]; !ok {
 			e.firing[k] = now
 		}
+		e.lastFiring = append(e.lastFiring, ls)
 		add(ls, e.firing[k], "")
 	}
 	maps.DeleteFunc(e.firing, func(k string, _ time.Time) bool { return !seen[k] })

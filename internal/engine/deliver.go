@@ -37,7 +37,12 @@ func (e *Engine) deliver(now time.Time) {
 	if e.o.Active == nil {
 		for k := len(e.recent) - 1; k >= 0 && now.Sub(e.recent[k].Resolved) < resolvedFor; k-- {
 			if e.told[e.recent[k].ID] {
-				out = append(out, e.alertsOf(e.recent[k], e.recent[k].Resolved)...)
+				// After the clock was set back the end would lie ahead, and the alert fire again.
+				ends := e.recent[k].Resolved
+				if ends.After(now) {
+					ends = now
+				}
+				out = append(out, e.alertsOf(e.recent[k], ends)...)
 			}
 		}
 	}

@@ -92,7 +92,8 @@ type Engine struct {
 	store      source.Store
 	topology   *topology.Topology
 	correlator *incident.Correlator
-	firing     map[string]time.Time
+	firing     map[string]time.Time // since when an alert of the source fires
+	lastFiring []labels.Labels      // those of the last answer of the source
 	recent     []*incident.Incident // resolved ones, newest last, bounded
 	open       []*incident.Incident // as of the last tick
 	saved      map[string]string    // what the journal has of an incident

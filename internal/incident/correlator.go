@@ -72,6 +72,7 @@ type Correlator struct {
 	used  map[string]time.Time // names of incidents that ended, and when
 	ended []relapse
 
+	pace           pace
 	began          time.Time // the first step
 	pages, tickets budget
 }
@@ -155,12 +156,13 @@ func (c *Correlator) Opening(now time.Time, alerts []Alert) bool {
 	})
 }
 
-// Step takes in what was observed by now and returns what follows. Calls must
-// have ascending times.
+// Step takes in what was observed by now and returns what follows. Calls have
+// ascending times but for jumps of the clock, which end nothing.
 func (c *Correlator) Step(now time.Time, in Input) Output {
 	if c.began.IsZero() {
 		c.began = now
 	}
+	c.jumped(now, c.pace.step(now))
 	c.observe(now, in)
 	for _, t := range c.open {
 		t.order = nil
