@@ -5,7 +5,7 @@ GO       ?= go
 LINT      = $(GO) tool -modfile=tools/lint/go.mod
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-rules pictures bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds fuzz demo tools thanos chromium clean
+.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-rules pictures bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds crash soak fuzz demo tools thanos chromium clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/foreshock ./cmd/foreshock
@@ -40,9 +40,9 @@ DAYS  ?= 3
 demo-seeds:
 	SHOP_SEEDS=$(SEEDS) SHOP_DAYS=$(DAYS) $(GO) test -tags e2e -timeout 2h -run 'TestShop(Stories|QuietDay)' -v ./internal/app/
 
-# The demo in real time, with the real programs.
+# The demo in real time, with the real programs; some crashes and a short soak.
 live: tools
-	$(GO) test -tags e2e -timeout 15m ./internal/e2e/
+	$(GO) test -tags e2e -timeout 15m ./internal/e2e/ ./internal/soak/
 
 e2e: stories live
 
@@ -52,9 +52,9 @@ browser: chromium
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants: $$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags 'e2e browser slow thanos' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/ ./internal/source/
+	$(GO) vet -tags 'e2e browser slow thanos' ./internal/e2e/ ./internal/soak/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/ ./internal/source/
 	$(LINT) staticcheck ./...
-	$(LINT) staticcheck -tags 'e2e browser slow thanos' ./internal/e2e/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/ ./internal/source/
+	$(LINT) staticcheck -tags 'e2e browser slow thanos' ./internal/e2e/ ./internal/soak/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/ ./internal/source/
 
 bench:
 	$(GO) test -run '^$$' -bench . -skip 'MillionSeries|SideBySide' -benchmem ./detectors/... ./rules/... ./internal/incident/...
@@ -111,6 +111,24 @@ evaluate-detectors:
 pictures:
 	@[ -n "$(DATA)" ] || { echo "DATA is missing: the folder with series/ and incidents/"; exit 2; }
 	$(GO) run ./internal/evaluate -data "$(DATA)" -pictures docs/detectors
+
+# kill -9 at random moments under load: nothing is sent twice, nothing lost.
+# Takes five minutes; SEED repeats the moments of a run:
+#   make crash [ROUNDS=100] [SEED=…]
+ROUNDS ?= 100
+crash: tools
+	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) $(GO) test -tags e2e -timeout 4h -count 1 -run KilledAtAnyMoment -v ./internal/e2e/
+
+# The built binary under a steady load: memory and goroutines stay flat, every
+# evaluation is on time. Prints a row of the sizing table in docs/operations.md:
+#   make soak [DURATION=30m] [SERIES=100000] [JUDGED=100000] [INTERVAL=15s] [CORES=2]
+DURATION ?= 30m
+SERIES   ?= 100000
+JUDGED   ?= $(SERIES)
+INTERVAL ?= 15s
+CORES    ?= 2
+soak: build
+	$(GO) run ./internal/soak -duration $(DURATION) -series $(SERIES) -judged $(JUDGED) -interval $(INTERVAL) -cores $(CORES)
 
 # A short run of every fuzz target.
 FUZZTIME ?= 10s

@@ -68,6 +68,7 @@ func runServer(ctx context.Context, args []string, std streams) error {
 	f.BoolVar(&o.EnableWriteReceiver, "web.enable-remote-write-receiver", false, "take Prometheus's remote write at /api/v1/write")
 	f.StringVar(&o.StoragePath, "storage.tsdb.path", "data/", "directory of the TSDB, of the journal of incidents and of what was learnt")
 	durationFlag(f, &o.Retention, "storage.tsdb.retention.time", 15*24*time.Hour, "how long samples are kept")
+	durationFlag(f, &o.SnapshotInterval, "storage.snapshot.interval", 5*time.Minute, "how often what was learnt is saved")
 	durationFlag(f, &o.Query.LookbackDelta, "query.lookback-delta", 5*time.Minute, "how far a query looks back for the newest sample of a series")
 	durationFlag(f, &o.Query.Timeout, "query.timeout", 2*time.Minute, "how long a query may take")
 	f.IntVar(&o.Query.MaxSamples, "query.max-samples", 50_000_000, "how many samples a query may hold in memory")

@@ -42,6 +42,7 @@ type Options struct {
 	StoragePath         string
 	Retention           time.Duration
 	Query               source.QueryOptions
+	SnapshotInterval    time.Duration // how often what was learnt is saved; 0 means 5m
 	ColdStart           time.Duration // how much of the past is replayed at start, where there is that much
 	Position            int           // of this replica
 	Replicas            int
@@ -97,6 +98,7 @@ type server struct {
 
 	reloadOK      prometheus.Gauge
 	reloadSeconds prometheus.Gauge
+	missedSteps   prometheus.Counter
 }
 
 // Run serves until ctx ends or somebody asks to quit. Nothing is started
@@ -119,6 +121,9 @@ func newServer(o Options, cfg *Config) (*server, error) {
 	s := &server{o: o, log: o.Logger, config: cfg, quit: make(chan struct{}), isLive: make(chan struct{}), started: time.Now()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.o.SnapshotInterval <= 0 {
+		s.o.SnapshotInterval = 5 * time.Minute
 	}
 	if cfg.Source != nil {
 		s.sourceURL = redacted(cfg.Source.URL)
@@ -212,6 +217,9 @@ func (s *server) registry() {
 	s.reloadSeconds = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "foreshock_config_last_reload_success_timestamp_seconds", Help: "Timestamp of the last successful configuration reload.",
 	})
+	s.missedSteps = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "foreshock_incident_steps_missed_total", Help: "Incident steps that were left out since the one before took too long, or the clock was set forward.",
+	})
 	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "foreshock_ready", Help: "Whether the cold start is over.",
 	}, func() float64 {
@@ -222,7 +230,7 @@ func (s *server) registry() {
 	})
 	s.reg.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		versioncollector.NewCollector("foreshock"), s.reloadOK, s.reloadSeconds, ready,
+		versioncollector.NewCollector("foreshock"), s.reloadOK, s.reloadSeconds, s.missedSteps, ready,
 	)
 }
 

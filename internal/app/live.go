@@ -37,6 +37,7 @@ func catchUpStep(span time.Duration, intervals []time.Duration) (step, left time
 // takes until little of it is left, and then attaches the engine to the
 // present.
 func (s *server) coldStart(ctx context.Context) error {
+	defer s.carry(ctx)()
 	now := time.Now()
 	from := now.Add(-s.o.ColdStart)
 	if s.remote == nil {
@@ -85,6 +86,26 @@ func (s *server) coldStart(ctx context.Context) error {
 	}
 	s.engine.GoLive(time.Now())
 	return nil
+}
+
+// carry keeps the alerts of an earlier run alive until the returned function is called.
+func (s *server) carry(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	s.engine.Carry(time.Now())
+	var carrying sync.WaitGroup
+	carrying.Go(func() {
+		ticker := time.NewTicker(s.engine.Interval())
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				s.engine.Carry(time.Now())
+			}
+		}
+	})
+	return func() { cancel(); carrying.Wait() }
 }
 
 // span is a part of the past that is to be replayed.
@@ -142,9 +163,14 @@ func (s *server) live(ctx context.Context) error {
 	s.ready.Store(true)
 	close(s.isLive)
 	s.log.Info("ready")
-	for {
+	var last time.Time // the step before
+	for before := time.Duration(0); ; {
 		interval := s.engine.Interval()
 		next := time.Now().Truncate(interval).Add(interval)
+		if missed := next.Sub(last)/interval - 1; interval == before && missed > 0 {
+			s.missedSteps.Add(float64(missed))
+		}
+		last, before = next, interval
 		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-ctx.Done():

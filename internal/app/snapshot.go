@@ -12,9 +12,6 @@ import (
 	"github.com/foreshock/foreshock/internal/engine"
 )
 
-// snapshotEvery is how often what was learnt is saved.
-const snapshotEvery = 5 * time.Minute
-
 // snapshots keeps what the engine learnt in a file of the data directory.
 type snapshots struct {
 	path     string
@@ -75,7 +72,7 @@ func (s *server) save() {
 
 // saveRegularly saves until ctx is done, and once more then.
 func (s *server) saveRegularly(ctx context.Context) {
-	ticker := time.NewTicker(snapshotEvery)
+	ticker := time.NewTicker(s.o.SnapshotInterval)
 	defer ticker.Stop()
 	for {
 		select {

@@ -15,6 +15,10 @@ import (
 // holds: a crash shorter than lapse × hold resolves nothing.
 const lapse = 2
 
+// leastLapse is how far it lies at least: several times as far as delivery takes
+// to send it again.
+const leastLapse = 4 * time.Minute
+
 // resolvedFor is how long a resolved incident is still handed to delivery.
 const resolvedFor = 15 * time.Minute
 
@@ -29,7 +33,7 @@ func (e *Engine) deliver(now time.Time) {
 	for _, i := range e.open {
 		if i.State == incident.Open {
 			e.told[i.ID] = true
-			out = append(out, e.alertsOf(i, now.Add(lapse*e.config.Hold))...)
+			out = append(out, e.alertsOf(i, e.lapses(now))...)
 		}
 	}
 	// Replicas resolve by lapse: one that has seen enough must not end what
@@ -47,6 +51,28 @@ func (e *Engine) deliver(now time.Time) {
 		}
 	}
 	e.o.Deliver(now, out)
+}
+
+// Carry hands the alerts of incidents that the journal has open to delivery,
+// so that they stay alive while the past is still being replayed.
+func (e *Engine) Carry(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.live || e.o.Deliver == nil || e.o.Journal == nil || e.config.Mode == incident.ModeShadow {
+		return
+	}
+	var out []alertmanager.Alert
+	for _, i := range e.o.Journal.Past() {
+		if i.State == incident.Open {
+			out = append(out, e.alertsOf(i, e.lapses(now))...)
+		}
+	}
+	e.o.Deliver(now, out)
+}
+
+// lapses is when the alert of an open incident ends unless it is sent again.
+func (e *Engine) lapses(now time.Time) time.Time {
+	return now.Add(max(lapse*e.config.Hold, leastLapse))
 }
 
 func (e *Engine) alertsOf(i *incident.Incident, ends time.Time) []alertmanager.Alert {

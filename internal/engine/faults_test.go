@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -122,5 +123,28 @@ func TestClockJumps(t *testing.T) {
 		if got := f.Incidents(); len(got) != 1 || got[0].State != incident.Resolved || len(f.labels) != 1 {
 			t.Errorf("jump of %s: %v, want one resolved incident", jump, got)
 		}
+	}
+}
+
+// What an earlier run had open stays alive while the past is still replayed,
+// and from the first step on there is no more talk of it.
+func TestCarry(t *testing.T) {
+	journal, _ := openJournal(t, filepath.Join(t.TempDir(), "j"))
+	over := opened("over")
+	over.State = incident.Resolved
+	if err := journal.Append(opened("open"), over); err != nil {
+		t.Fatal(err)
+	}
+	f := newFaulty(t)
+	f.live(time.Minute)
+	f.Carry(f.now)
+	if len(f.sent) != 0 {
+		t.Errorf("a live engine carried %v", f.sent)
+	}
+	f.Engine.live, f.o.Journal = false, journal
+	f.Carry(f.now)
+	f.fires("in the cold start")
+	if got := f.sent[0].Labels.Get("incident"); got != "open" {
+		t.Errorf("incident %s is carried, want the open one", got)
 	}
 }

@@ -45,21 +45,14 @@ func (c *Correlator) jumped(now time.Time, missed time.Duration) {
 	}
 	for _, t := range c.open {
 		if missed > 0 {
-			t.asked = notAfter(t.asked.Add(missed), now)
+			t.asked = earlier(t.asked.Add(missed), now)
 			continue
 		}
 		for _, at := range []*time.Time{&t.Last, &t.asked, &t.since, &t.wanted, &t.sincePg} {
 			if !at.IsZero() {
-				*at = notAfter(*at, now)
+				*at = earlier(*at, now)
 			}
 		}
 	}
-	c.began = notAfter(c.began, now)
-}
-
-func notAfter(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
+	c.began = earlier(c.began, now)
 }
