@@ -39,7 +39,12 @@ type paged struct {
 func newPager(t *testing.T) *pager {
 	t.Helper()
 	p := &pager{seen: map[string]*paged{}}
-	p.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, "[]") // it is asked what fires
+			return
+		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return // the sender was killed within it: nothing was taken
