@@ -256,12 +256,10 @@ func (s *server) openStorage(cfg *Config) error {
 	if s.o.EnableWriteReceiver {
 		return errors.New("--web.enable-remote-write-receiver: what is received would not be read beside a source: remove the flag, or the block source")
 	}
-	s.remote, err = source.NewRemote(source.RemoteOptions{
-		URL: cfg.Source.URL, HTTPClient: &cfg.sourceClient, Timeout: cfg.Source.Timeout, Results: s.local,
-		LookbackDelta: s.o.Query.LookbackDelta, Own: s.outputs, Logger: s.log.With("component", "source"),
-		Registerer: s.reg,
-	})
-	if err != nil {
+	ro := cfg.remote()
+	ro.Results, ro.Own, ro.LookbackDelta = s.local, s.outputs, s.o.Query.LookbackDelta
+	ro.Logger, ro.Registerer = s.log.With("component", "source"), s.reg
+	if s.remote, err = source.NewRemote(ro); err != nil {
 		return err
 	}
 	s.store = s.remote.Store()

@@ -10,6 +10,7 @@ import (
 	promconfig "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/foreshock/foreshock/internal/source"
 	"github.com/foreshock/foreshock/internal/yamlfile"
 )
 
@@ -47,6 +48,11 @@ func (c *SourceConfig) client(file string) (promconfig.HTTPClientConfig, error) 
 	}
 	cfg.SetDirectory(filepath.Dir(file))
 	return cfg, nil
+}
+
+// remote are the options of the source that a configuration names.
+func (c *Config) remote() source.RemoteOptions {
+	return source.RemoteOptions{URL: c.Source.URL, HTTPClient: &c.sourceClient, Timeout: c.Source.Timeout}
 }
 
 // httpClientError gives an error of Prometheus's code, whose lines are those of
