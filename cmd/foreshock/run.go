@@ -79,6 +79,8 @@ func runServer(ctx context.Context, args []string, std streams) error {
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
+	o.Flags = map[string]string{}
+	f.VisitAll(func(f *pflag.Flag) { o.Flags[f.Name] = f.Value.String() })
 	var err error
 	if o.Logger, err = logger(); err != nil {
 		return err

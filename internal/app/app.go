@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
+	"github.com/prometheus/prometheus/config"
 
 	"github.com/foreshock/foreshock/alertmanager"
 	"github.com/foreshock/foreshock/internal/change"
@@ -39,6 +40,7 @@ type Options struct {
 	ChangesTokenFile string
 	// EnableWriteReceiver takes Prometheus's remote write; not beside a source.
 	EnableWriteReceiver bool
+	Flags               map[string]string // the command line's, for /api/v1/status/flags
 	StoragePath         string
 	Retention           time.Duration
 	Query               source.QueryOptions
@@ -240,7 +242,7 @@ func (s *server) openStorage(cfg *Config) error {
 	s.own.Store(&own)
 	var err error
 	s.local, err = source.OpenLocal(source.LocalOptions{
-		Dir: s.o.StoragePath, Retention: s.o.Retention, Query: s.o.Query, DiscoveryInterval: s.o.DiscoveryInterval,
+		Dir: s.o.StoragePath, Retention: s.o.Retention, Query: s.o.Query, MaxExemplars: maxExemplars(cfg), DiscoveryInterval: s.o.DiscoveryInterval,
 		Logger: s.log.With("component", "source"), Registerer: s.reg,
 	})
 	if err != nil {
@@ -264,6 +266,14 @@ func (s *server) openStorage(cfg *Config) error {
 	}
 	s.store = s.remote.Store()
 	return nil
+}
+
+// maxExemplars is Prometheus's default; beside a source there are none to keep.
+func maxExemplars(cfg *Config) int64 {
+	if cfg.Source != nil {
+		return 0
+	}
+	return int64(config.DefaultExemplarsConfig.MaxExemplars)
 }
 
 // outputs are the names of the series that are kept here in the configuration in force.

@@ -36,6 +36,7 @@ type Config struct {
 	SendAlerts bool         // plain alerting rules are sent
 
 	sourceClient promconfig.HTTPClientConfig // of Source
+	own          *yaml.Node                  // our blocks as they stand in the file; nil: none
 }
 
 // SourceConfig is the block `source:`.
@@ -109,8 +110,8 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 	}
 	own := ours{Incidents: incidentsBlock{Mode: "page", Interval: 15 * time.Second, Settle: 45 * time.Second, Hold: 15 * time.Minute, FalsePages: "1 per 30d", FalseTickets: "1 per 1d", Alertmanager: true}, Changes: changesBlock{Rollout: 5 * time.Minute}}
 	rest := data
+	var mine *yaml.Node
 	if root != nil {
-		var mine *yaml.Node
 		if mine, rest, err = split(path, root, data); err != nil {
 			return nil, err
 		}
@@ -122,7 +123,7 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{File: path, Prometheus: prom, Source: own.Source, SendAlerts: own.Source == nil || own.Source.SendAlerts}
+	c := &Config{File: path, own: mine, Prometheus: prom, Source: own.Source, SendAlerts: own.Source == nil || own.Source.SendAlerts}
 	c.Engine, err = engineConfig(path, data, root, own, prom)
 	if err != nil {
 		return nil, err

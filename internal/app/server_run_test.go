@@ -276,8 +276,12 @@ func newTarget(t *testing.T, text string) *target {
 	g := &target{}
 	g.set(text)
 	g.Server = serveAlone(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		text := *g.text.Load()
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		io.WriteString(w, *g.text.Load())
+		if strings.HasSuffix(text, "# EOF\n") {
+			w.Header().Set("Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8")
+		}
+		io.WriteString(w, text)
 	}))
 	t.Cleanup(g.Close)
 	return g

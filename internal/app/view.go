@@ -41,9 +41,12 @@ func (s *server) handler() (http.Handler, error) {
 	}
 	o.AddChange = func(_ context.Context, c change.Change) error { return s.posted.Add(c) }
 	o.Act, o.Annotations = s.engine.Act, s.engine.Annotations
+	o.ConfigText, o.Flags, o.TSDB, o.Latest = s.configText, s.o.Flags, s.tsdbStatus, s.latest
 	o.Catalog = s.remote
 	if s.remote == nil {
-		o.Targets, o.Catalog = s.targets, s.local
+		o.Targets, o.Catalog, o.Exemplars = s.targets, s.local, s.local.Exemplars
+	} else {
+		o.Exemplars = s.remote.Exemplars
 	}
 	return web.New(o)
 }
@@ -65,7 +68,7 @@ func (s *server) status() web.Status {
 		Version: version.Version, Revision: version.GetRevision(), Branch: version.Branch, BuildUser: version.BuildUser,
 		BuildDate: version.BuildDate, GoVersion: version.GoVersion,
 		Mode: web.Mode(s.config.Engine.Mode), Started: s.started, Source: "local",
-		ConfigFile: s.o.ConfigFile, LastReload: s.reloadedAt, Fraction: -1,
+		ConfigFile: s.o.ConfigFile, LastReload: s.reloadedAt, Fraction: -1, Retention: model.Duration(s.o.Retention).String(),
 	}
 	if s.sourceURL != "" {
 		st.Source = s.sourceURL
@@ -96,7 +99,10 @@ func redacted(text string) string {
 func (s *server) targets() []web.TargetPool {
 	var out []web.TargetPool
 	for _, p := range s.local.Targets() {
-		pool := web.TargetPool{Job: p.Job}
+		pool := web.TargetPool{Job: p.Job, DroppedCount: p.Dropped}
+		for _, ls := range p.DroppedTargets {
+			pool.Dropped = append(pool.Dropped, ls.Map())
+		}
 		for _, t := range p.Active {
 			pool.Targets = append(pool.Targets, web.Target{
 				URL: t.URL, Health: web.Health(t.Health), LastScrape: t.LastScrape, Duration: t.Duration,
@@ -120,6 +126,7 @@ func (s *server) ruleGroups() []web.RuleGroup {
 		group := web.RuleGroup{
 			File: g.File(), Name: g.Name(), Interval: g.Interval(),
 			LastEvaluation: g.LastEvaluation(), Duration: g.EvaluationDuration(), Missed: int64(g.Missed()),
+			Limit: g.Limit(),
 		}
 		for _, r := range g.Rules() {
 			group.Rules = append(group.Rules, s.ruleView(r))

@@ -17,7 +17,14 @@ import (
 // answer, in spite of all attempts, or refuses to be asked at all (wrong
 // credentials or address): every other query would fail as well. It is not in
 // the chain where the server answers, but not to this query.
-var ErrUnavailable = errors.New("the source is unavailable")
+var ErrUnavailable error = unavailable{}
+
+type unavailable struct{}
+
+func (unavailable) Error() string { return "the source is unavailable" }
+
+// Unavailable tells those who know no [ErrUnavailable].
+func (unavailable) Unavailable() bool { return true }
 
 // IsUnavailable says whether a query failed because its source did, which is
 // something else than a query that is wrong or has no data.

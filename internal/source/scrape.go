@@ -16,9 +16,12 @@ import (
 
 // TargetPool is what one scrape job scrapes.
 type TargetPool struct {
-	Job     string
-	Active  []Target // by URL
-	Dropped int      // targets that relabelling dropped
+	Job    string
+	Active []Target // by URL
+	// Targets that relabelling dropped, by their discovered labels, as many as the
+	// configuration keeps (keep_dropped_targets), and how many there are.
+	DroppedTargets []labels.Labels
+	Dropped        int
 }
 
 // Target is one scraped endpoint.
@@ -124,7 +127,7 @@ func (l *Local) Targets() []TargetPool {
 	if sm == nil {
 		return nil
 	}
-	dropped := sm.TargetsDroppedCounts()
+	dropped, droppedTargets := sm.TargetsDroppedCounts(), sm.TargetsDropped()
 	var pools []TargetPool
 	for job, targets := range sm.TargetsActive() {
 		p := TargetPool{Job: job, Dropped: dropped[job]}
@@ -134,6 +137,10 @@ func (l *Local) Targets() []TargetPool {
 		slices.SortFunc(p.Active, func(a, b Target) int {
 			return cmp.Or(cmp.Compare(a.URL, b.URL), labels.Compare(a.Labels, b.Labels))
 		})
+		for _, t := range droppedTargets[job] {
+			p.DroppedTargets = append(p.DroppedTargets, t.DiscoveredLabels(labels.NewBuilder(labels.EmptyLabels())))
+		}
+		slices.SortFunc(p.DroppedTargets, labels.Compare)
 		pools = append(pools, p)
 	}
 	slices.SortFunc(pools, func(a, b TargetPool) int { return cmp.Compare(a.Job, b.Job) })

@@ -87,13 +87,14 @@ type evaluator struct {
 	engine    *promql.Engine
 	queryable storage.Queryable
 	step      *atomic.Int64 // of subqueries that give none, milliseconds
+	lookback  time.Duration
 }
 
 func newEvaluator(q storage.Queryable, o QueryOptions, log *slog.Logger, reg prometheus.Registerer) evaluator {
 	o.fillDefaults()
 	step := &atomic.Int64{}
 	step.Store(o.SubqueryStep.Milliseconds())
-	return evaluator{engine: newEngine(o, step, log, reg), queryable: q, step: step}
+	return evaluator{engine: newEngine(o, step, log, reg), queryable: q, step: step, lookback: o.LookbackDelta}
 }
 
 // instant evaluates expr at ts. The value is the caller's.

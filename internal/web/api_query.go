@@ -133,6 +133,7 @@ func classify(err error) errorType {
 		timeout  promql.ErrQueryTimeout
 		storage  promql.ErrStorage
 		remote   *v1.Error
+		gone     interface{ Unavailable() bool }
 	)
 	switch {
 	case errors.As(err, &parse), errors.As(err, &parseOne):
@@ -145,6 +146,8 @@ func classify(err error) errorType {
 		return errorInternal
 	case errors.As(err, &remote):
 		return classifyRemote(remote.Type)
+	case errors.As(err, &gone):
+		return errorUnavailable
 	case errors.Is(err, context.Canceled):
 		return errorCanceled
 	}

@@ -1,13 +1,18 @@
 package web
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/foreshock/foreshock/internal/plot"
 )
@@ -77,47 +82,113 @@ type jsonEvaluation struct {
 	Error     string    `json:"error,omitempty"`
 }
 
-// apiRules lists rules in Prometheus's shape; type, file[], rule_group[] and
-// rule_name[] select as there, a detection rule by its own name.
-func (s *server) apiRules(w http.ResponseWriter, r *http.Request) {
+// ruleFilter is what a request asks for, as in Prometheus; a detection rule is
+// selected by its own name and as a recording rule.
+type ruleFilter struct {
+	typ                  string // alert, record; empty: both
+	names, groups, files []string
+	matchers             [][]*labels.Matcher // of labels; none: all
+	excludeAlerts        bool
+	limit                int    // of groups; 0: none
+	token                string // of the first group
+}
+
+func readRuleFilter(r *http.Request) (f ruleFilter, err error) {
 	if err := parseForm(r); err != nil {
+		return f, err
+	}
+	f = ruleFilter{typ: strings.ToLower(r.FormValue("type")), names: r.Form["rule_name[]"], groups: r.Form["rule_group[]"], files: r.Form["file[]"], token: r.FormValue("group_next_token")}
+	switch f.typ {
+	case "", "alert", "record":
+	default:
+		return f, invalidParam("type", fmt.Errorf("not supported value %q: use alert or record", plot.Clip(f.typ, 100)))
+	}
+	for _, text := range r.Form["match[]"] {
+		ms, err := parser.NewParser(parser.Options{}).ParseMetricSelector(text)
+		if err != nil {
+			return f, invalidParam("match[]", err)
+		}
+		f.matchers = append(f.matchers, ms)
+	}
+	if text := r.FormValue("exclude_alerts"); text != "" {
+		if f.excludeAlerts, err = strconv.ParseBool(text); err != nil {
+			return f, invalidParam("exclude_alerts", fmt.Errorf("%q is neither true nor false", plot.Clip(text, 100)))
+		}
+	}
+	if f.limit, err = paramCount(r, "group_limit"); err != nil {
+		return f, err
+	}
+	if f.limit == 0 && f.token != "" {
+		return f, invalidParam("group_limit", errors.New("group_limit needs to be set to paginate over the groups"))
+	}
+	return f, nil
+}
+
+// rule says whether a rule is asked for.
+func (f ruleFilter) rule(rule *Rule) bool {
+	if len(f.names) > 0 && !slices.Contains(f.names, rule.Name) || f.typ != "" && (f.typ == "alert") != (rule.Kind == AlertOn) {
+		return false
+	}
+	return len(f.matchers) == 0 || slices.ContainsFunc(f.matchers, func(ms []*labels.Matcher) bool {
+		return !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return !m.Matches(rule.Labels[m.Name]) })
+	})
+}
+
+// empty says whether a group without a rule that is asked for is shown all the same.
+func (f ruleFilter) empty() bool { return f.typ == "" && len(f.names) == 0 && len(f.matchers) == 0 }
+
+// groupToken names a group in the parameter group_next_token.
+func groupToken(g RuleGroup) string {
+	h := sha256.Sum256([]byte(g.File + ";" + g.Name))
+	return hex.EncodeToString(h[:16])
+}
+
+// apiRules lists rules in Prometheus's shape, selected as there.
+func (s *server) apiRules(w http.ResponseWriter, r *http.Request) {
+	f, err := readRuleFilter(r)
+	if err != nil {
 		s.respondError(w, errorBadData, err)
 		return
 	}
-	typ := r.FormValue("type")
-	switch typ {
-	case "", "alert", "record":
-	default:
-		s.respondError(w, errorBadData, invalidParam("type", fmt.Errorf("not supported value %q: use alert or record", plot.Clip(typ, 100))))
-		return
+	out := jsonGroups{Groups: []jsonGroup{}}
+	all := s.Rules()
+	if f.token != "" {
+		first := slices.IndexFunc(all, func(g RuleGroup) bool { return groupToken(g) == f.token })
+		if first < 0 {
+			s.respondError(w, errorBadData, invalidParam("group_next_token", errors.New("there is no such group any more: begin anew")))
+			return
+		}
+		all = all[first:]
 	}
-	chosen := func(param, value string) bool {
-		set := r.Form[param]
-		return len(set) == 0 || slices.Contains(set, value)
-	}
-	groups := []jsonGroup{}
-	for _, g := range s.Rules() {
-		if !chosen("file[]", g.File) || !chosen("rule_group[]", g.Name) {
+	for _, g := range all {
+		if len(f.files) > 0 && !slices.Contains(f.files, g.File) || len(f.groups) > 0 && !slices.Contains(f.groups, g.Name) {
 			continue
 		}
-		j := jsonGroup{Name: g.Name, File: g.File, Rules: []any{}, Interval: number(g.Interval.Seconds()),
+		j := jsonGroup{Name: g.Name, File: g.File, Rules: []any{}, Interval: number(g.Interval.Seconds()), Limit: g.Limit,
 			EvaluationTime: number(g.Duration.Seconds()), LastEvaluation: g.LastEvaluation.UTC(), Missed: g.Missed}
 		for i := range g.Rules {
-			rule := &g.Rules[i]
-			if !chosen("rule_name[]", rule.Name) || typ != "" && (typ == "alert") != (rule.Kind == AlertOn) {
-				continue
+			if rule := &g.Rules[i]; f.rule(rule) {
+				j.Rules = append(j.Rules, apiRule(rule, f.excludeAlerts))
 			}
-			j.Rules = append(j.Rules, apiRule(rule))
 		}
-		if len(j.Rules) == 0 && (typ != "" || len(r.Form["rule_name[]"]) > 0) {
+		if len(j.Rules) == 0 && !f.empty() {
 			continue
 		}
-		groups = append(groups, j)
+		if f.limit > 0 && len(out.Groups) == f.limit {
+			out.Next = groupToken(g)
+			break
+		}
+		out.Groups = append(out.Groups, j)
 	}
-	s.respond(w, map[string]any{"groups": groups})
+	s.respond(w, out)
 }
 
-func apiRule(rule *Rule) any {
+type jsonGroups struct {
+	Groups []jsonGroup `json:"groups"`
+	Next   string      `json:"groupNextToken,omitempty"`
+}
+
+func apiRule(rule *Rule, withoutAlerts bool) any {
 	base := jsonRule{Name: rule.Name, Query: rule.Query, Labels: orEmpty(rule.Labels), Health: rule.Health, LastError: rule.LastError,
 		EvaluationTime: number(rule.Duration.Seconds()), LastEvaluation: rule.LastEvaluation.UTC(), Type: "recording"}
 	if base.Health == "" {
@@ -126,8 +197,12 @@ func apiRule(rule *Rule) any {
 	switch rule.Kind {
 	case AlertOn:
 		base.Type = "alerting"
-		return jsonAlertingRule{jsonRule: base, State: rule.State, Duration: number(rule.For.Seconds()),
-			KeepFiringFor: number(rule.KeepFiringFor.Seconds()), Annotations: orEmpty(rule.Annotations), Alerts: apiRuleAlerts(rule)}
+		j := jsonAlertingRule{jsonRule: base, State: rule.State, Duration: number(rule.For.Seconds()),
+			KeepFiringFor: number(rule.KeepFiringFor.Seconds()), Annotations: orEmpty(rule.Annotations), Alerts: []jsonAlert{}}
+		if !withoutAlerts {
+			j.Alerts = apiRuleAlerts(rule)
+		}
+		return j
 	case Detect:
 		base.Name = scoreMetric
 		j := jsonDetectionRule{jsonRule: base, Detect: rule.Name, Signal: rule.Signal, Detector: rule.Detector, Annotations: orEmpty(rule.Annotations),
@@ -165,49 +240,4 @@ func (s *server) apiAlerts(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	s.respond(w, map[string]any{"alerts": list})
-}
-
-type jsonTarget struct {
-	DiscoveredLabels   map[string]string `json:"discoveredLabels"`
-	Labels             map[string]string `json:"labels"`
-	ScrapePool         string            `json:"scrapePool"`
-	ScrapeURL          string            `json:"scrapeUrl"`
-	GlobalURL          string            `json:"globalUrl"`
-	LastError          string            `json:"lastError"`
-	LastScrape         time.Time         `json:"lastScrape"`
-	LastScrapeDuration number            `json:"lastScrapeDuration"`
-	Health             Health            `json:"health"`
-	ScrapeInterval     string            `json:"scrapeInterval"`
-	ScrapeTimeout      string            `json:"scrapeTimeout"`
-}
-
-// apiTargets lists the active targets in Prometheus's shape; scrapePool selects.
-func (s *server) apiTargets(w http.ResponseWriter, r *http.Request) {
-	if err := parseForm(r); err != nil {
-		s.respondError(w, errorBadData, err)
-		return
-	}
-	pool := r.FormValue("scrapePool")
-	list := []jsonTarget{}
-	for _, p := range s.Targets() {
-		if pool != "" && p.Job != pool {
-			continue
-		}
-		for _, t := range p.Targets {
-			j := jsonTarget{DiscoveredLabels: orEmpty(t.DiscoveredLabels), Labels: orEmpty(t.Labels), ScrapePool: p.Job, ScrapeURL: t.URL, GlobalURL: t.URL,
-				LastError: t.Error, LastScrape: t.LastScrape.UTC(), LastScrapeDuration: number(t.Duration.Seconds()), Health: t.Health,
-				ScrapeInterval: model.Duration(t.Interval).String(), ScrapeTimeout: model.Duration(t.Timeout).String()}
-			if j.Health == "" {
-				j.Health = HealthUnknown
-			}
-			list = append(list, j)
-		}
-	}
-	s.respond(w, map[string]any{"activeTargets": list, "droppedTargets": []any{}, "droppedTargetCounts": map[string]int{}})
-}
-
-func (s *server) apiBuildInfo(w http.ResponseWriter, _ *http.Request) {
-	st := s.Status()
-	s.respond(w, map[string]string{"version": st.Version, "revision": st.Revision, "branch": st.Branch,
-		"buildUser": st.BuildUser, "buildDate": st.BuildDate, "goVersion": st.GoVersion})
 }

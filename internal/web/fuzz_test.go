@@ -20,7 +20,9 @@ var fuzzed = []struct {
 	{"/%s", nil}, {"/static/%s", nil}, {"/static/style.css", []string{"v", "1"}}, {"/incidents/%s", nil}, {"/incidents/%s/plot.svg", nil},
 	{"/incidents/20260314-021410-7c2f/plot.svg", []string{"rule", "PaymentsLatency", "series", `{service="payments"}`, "theme", "dark"}},
 	{"/api/v1/incidents", []string{"state", "open", "since", "0"}}, {"/api/v1/incidents/%s", nil}, {"/api/v1/changes", []string{"since", "0"}},
-	{"/api/v1/rules", []string{"type", "alert", "file[]", "rules/shop.yml", "rule_group[]", "checkout", "rule_name[]", "PoolInUse"}}, {"/api/v1/targets", []string{"scrapePool", "shop"}},
+	{"/api/v1/rules", []string{"type", "alert", "file[]", "rules/shop.yml", "rule_group[]", "checkout", "rule_name[]", "PoolInUse"}}, {"/api/v1/targets", []string{"scrapePool", "shop", "state", "any"}},
+	{"/api/v1/rules", []string{"match[]", "{a=\"b\"}", "exclude_alerts", "true", "group_limit", "1", "group_next_token", "x"}}, {"/api/v1/status/tsdb", []string{"limit", "1"}},
+	{"/api/v1/query_exemplars", []string{"query", "up", "start", "0", "end", "1"}}, {"/api/v1/format_query", []string{"query", "up"}}, {"/federate", []string{"match[]", "up"}},
 	{"/api/v1/query", []string{"query", "up", "time", "0", "limit", "1"}}, {"/api/v1/query_range", []string{"query", "up", "start", "0", "end", "60", "step", "15", "limit", "1"}},
 }
 

@@ -60,15 +60,25 @@ func (s *server) table() []route {
 		{"/api/v1/rules", "/api/v1/rules", get(s.apiRules)},
 		{"/api/v1/alerts", "/api/v1/alerts", get(s.apiAlerts)},
 		{"/api/v1/targets", "/api/v1/targets", get(s.apiTargets)},
+		{"/api/v1/scrape_pools", "/api/v1/scrape_pools", get(s.apiScrapePools)},
+		{"/api/v1/alertmanagers", "/api/v1/alertmanagers", get(s.apiAlertmanagers)},
 		{"/api/v1/status/buildinfo", "/api/v1/status/buildinfo", get(s.apiBuildInfo)},
+		{"/api/v1/status/runtimeinfo", "/api/v1/status/runtimeinfo", get(s.apiRuntimeInfo)},
+		{"/api/v1/status/config", "/api/v1/status/config", get(s.apiConfig)},
+		{"/api/v1/status/flags", "/api/v1/status/flags", get(s.apiFlags)},
+		{"/api/v1/status/tsdb", "/api/v1/status/tsdb", get(s.apiTSDB)},
+		{"/api/v1/status/walreplay", "/api/v1/status/walreplay", get(s.apiWALReplay)},
 		{"/api/v1/query", "/api/v1/query", form(s.apiQuery)},
 		{"/api/v1/query_range", "/api/v1/query_range", form(s.apiQueryRange)},
+		{"/api/v1/query_exemplars", "/api/v1/query_exemplars", form(s.apiExemplars)},
+		{"/api/v1/format_query", "/api/v1/format_query", form(s.apiFormatQuery)},
 		{"/api/v1/series", "/api/v1/series", form(s.apiSeries)},
 		{"/api/v1/labels", "/api/v1/labels", form(s.apiLabels)},
 		{"/api/v1/label/{name}/values", "/api/v1/label/:name/values", get(s.apiLabelValues)},
 		{writePath, writePath, map[string]http.HandlerFunc{http.MethodPost: s.apiWrite}},
 		{"/api/v1/metadata", "/api/v1/metadata", get(s.apiMetadata)},
 
+		{"/federate", "/federate", get(s.federate)},
 		{"/metrics", "/metrics", get(metrics.ServeHTTP)},
 		{"/-/healthy", "/-/healthy", get(s.healthy)},
 		{"/-/ready", "/-/ready", get(s.ready)},
@@ -184,7 +194,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, code int, typ erro
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/api/"):
 		s.respondErrorCode(w, code, typ, err)
-	case strings.HasPrefix(path, "/-/"), path == "/metrics":
+	case strings.HasPrefix(path, "/-/"), path == "/metrics", path == "/federate":
 		http.Error(w, err.Error(), code)
 	default:
 		s.pageError(w, code, err)

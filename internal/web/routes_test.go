@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +21,9 @@ func routeAddresses() []string {
 	return []string{
 		"/", "/incidents/20260314-021410-7c2f", plotPath("20260314-021410-7c2f", "PaymentsLatency", `{service="payments"}`), "/services", "/rules", "/targets", "/status",
 		"/static/style.css", "/static/icon.svg", "/api/v1/incidents", "/api/v1/incidents/20260314-021410-7c2f", "/api/v1/anomalies", "/api/v1/topology", "/api/v1/changes",
-		"/api/v1/rules", "/api/v1/alerts", "/api/v1/targets", "/api/v1/status/buildinfo", "/api/v1/query?query=up", "/api/v1/query_range?query=up&start=0&end=60&step=15",
+		"/api/v1/rules", "/api/v1/alerts", "/api/v1/targets", "/api/v1/scrape_pools", "/api/v1/alertmanagers",
+		"/api/v1/status/buildinfo", "/api/v1/status/runtimeinfo", "/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/tsdb", "/api/v1/status/walreplay",
+		"/api/v1/query_exemplars?query=up", "/api/v1/format_query?query=up", "/federate?match[]=up", "/api/v1/query?query=up", "/api/v1/query_range?query=up&start=0&end=60&step=15",
 		"/metrics", "/-/healthy", "/-/ready",
 	}
 }
@@ -71,6 +74,8 @@ func TestEveryRouteAnswers(t *testing.T) {
 				want = "application/json"
 			case strings.HasPrefix(path, "/-/"):
 				want = "text/plain; charset=utf-8"
+			case path == "/federate":
+				want = "text/plain; version=0.0.4; charset=utf-8"
 			case path == "/metrics":
 				want = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 			}
@@ -259,6 +264,31 @@ func TestPanicBelowPrefix(t *testing.T) {
 		w := ask(h, http.MethodGet, address, "")
 		if w.Code != http.StatusInternalServerError || !strings.HasPrefix(w.Header().Get("Content-Type"), contentType) || strings.Contains(w.Body.String(), "boom") {
 			t.Errorf("%s: %d %s %q; want 500, %s, without details", address, w.Code, w.Header().Get("Content-Type"), w.Body, contentType)
+		}
+	}
+}
+
+// By default nothing that changes anything is open. A route that is new must be
+// said here to change nothing.
+func TestNothingThatChangesStateIsOpen(t *testing.T) {
+	reads := []string{"/api/v1/query", "/api/v1/query_range", "/api/v1/query_exemplars", "/api/v1/format_query", "/api/v1/series", "/api/v1/labels"}
+	o := shopOptions()
+	o.ChangesToken, o.EnableLifecycle, o.Write = "", false, nil
+	h, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range (&server{Options: o}).table() {
+		for method := range r.methods {
+			if method == http.MethodGet || slices.Contains(reads, r.path) {
+				continue
+			}
+			path := strings.NewReplacer("{id}", "20260314-021410-7c2f", "{act}", "close").Replace(r.path)
+			for _, header := range [][]string{nil, {"Authorization", "Bearer "}, {"Authorization", "Bearer s3cret"}} {
+				if w := ask(h, method, path, `{"service":"checkout"}`, header...); w.Code != http.StatusForbidden && w.Code != http.StatusNotFound {
+					t.Errorf("%s %s with %q: status %d, want 403 or 404", method, path, header, w.Code)
+				}
+			}
 		}
 	}
 }

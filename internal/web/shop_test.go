@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -131,7 +132,7 @@ func shopRules() []RuleGroup {
 			detect("PaymentsLatency", `histogram_quantile(0.9, sum by (service, le) (rate(http_request_duration_seconds_bucket{service="payments"}[1m])))`, incident.Latency, 1),
 			detect("PoolInUse", `db_pool_in_use / db_pool_size`, incident.Saturation, 1), failing,
 			{Kind: Record, Name: "service:requests:rate1m", Query: `sum by (service) (rate(http_requests_total[1m]))`, Health: HealthOK, LastEvaluation: now.Add(-4 * time.Second), Duration: 900 * time.Microsecond},
-			{Kind: AlertOn, Name: "CheckoutSLOBurn", Query: `slo:burn:rate5m > 14.4`, Health: HealthOK, State: "firing", For: 2 * time.Minute, LastEvaluation: now.Add(-4 * time.Second),
+			{Kind: AlertOn, Name: "CheckoutSLOBurn", Labels: map[string]string{"severity": "page"}, Query: `slo:burn:rate5m > 14.4`, Health: HealthOK, State: "firing", For: 2 * time.Minute, LastEvaluation: now.Add(-4 * time.Second),
 				Alerts: []RuleAlert{{Labels: map[string]string{"alertname": "CheckoutSLOBurn", "service": "checkout"}, State: "firing", ActiveAt: onset.Add(time.Minute), Value: 31.5}}},
 		}},
 		{File: "rules/infra.yml", Name: "empty", Interval: time.Minute},
@@ -144,7 +145,8 @@ func shopTargets() []TargetPool {
 			Labels: map[string]string{"job": "shop", "service": service, "instance": "127.0.0.1:9100"}, Interval: time.Second, Timeout: time.Second}
 	}
 	return []TargetPool{{Job: "shop", Targets: []Target{target("frontend", HealthUp, ""), target("checkout", HealthUp, ""), target("payments", HealthUp, ""),
-		target("inventory", HealthDown, `Get "http://127.0.0.1:9100/inventory/metrics": dial tcp 127.0.0.1:9100: connect: connection refused`)}}}
+		target("inventory", HealthDown, `Get "http://127.0.0.1:9100/inventory/metrics": dial tcp 127.0.0.1:9100: connect: connection refused`)},
+		Dropped: []map[string]string{{"__address__": "old:80"}}, DroppedCount: 3}}
 }
 
 // shopOptions is a server in the middle of the night's incident.
@@ -196,7 +198,7 @@ func shopOptions() Options {
 		Rules:        shopRules, Targets: shopTargets,
 		Status: func() Status {
 			return Status{Version: "0.1.0", Revision: "abc123", GoVersion: "go1.26", Mode: PageMode, Started: now.Add(-50 * time.Hour), Source: "local",
-				Alertmanagers: []Alertmanager{{URL: "http://alertmanager:9093"}}, Ready: true, Fraction: -1, ConfigFile: "foreshock.yml", LastReload: now.Add(-50 * time.Hour)}
+				Alertmanagers: []Alertmanager{{URL: "http://alertmanager:9093"}}, Ready: true, Fraction: -1, ConfigFile: "foreshock.yml", LastReload: now.Add(-50 * time.Hour), Retention: "15d"}
 		},
 		Ready: func() (bool, string) { return true, "" },
 		Query: func(ctx context.Context, expr string, ts time.Time) (parser.Value, annotations.Annotations, error) {
@@ -212,6 +214,28 @@ func shopOptions() Options {
 				return m, notes, nil
 			}
 			return v, notes, err
+		},
+		Exemplars: func(_ context.Context, expr string, _, _ time.Time) ([]exemplar.QueryResult, error) {
+			if _, err := parser.NewParser(parser.Options{}).ParseExpr(expr); err != nil {
+				return nil, err
+			}
+			return []exemplar.QueryResult{{SeriesLabels: labels.FromStrings("service", "payments"),
+				Exemplars: []exemplar.Exemplar{{Labels: labels.FromStrings("trace_id", "abc"), Value: 1.5, Ts: onset.UnixMilli()}}}}, nil
+		},
+		Latest: func(_ context.Context, matches []string, at time.Time) (promql.Vector, error) {
+			for _, m := range matches {
+				if _, err := parser.NewParser(parser.Options{}).ParseMetricSelector(m); err != nil {
+					return nil, err
+				}
+			}
+			return promql.Vector{{T: at.UnixMilli(), F: 1, Metric: labels.FromStrings("__name__", "up", "service", "payments")}}, nil
+		},
+		ConfigText: func() string { return "global: {}\n" },
+		Flags:      map[string]string{"config.file": "foreshock.yml"},
+		TSDB: func(limit int) (TSDBStatus, error) {
+			one := []TSDBStat{{Name: "up", Value: 7}}
+			return TSDBStatus{HeadStats: TSDBHead{NumSeries: 7}, SeriesCountByMetricName: one, LabelValueCountByLabelName: one,
+				MemoryInBytesByLabelName: one, SeriesCountByLabelValuePair: one[:min(limit, 1)]}, nil
 		},
 		Reload: func(context.Context) error { return nil }, Quit: func() {},
 		Gatherer: prometheus.NewRegistry(),

@@ -10,6 +10,7 @@ type RuleGroup struct {
 	LastEvaluation time.Time // zero: not yet
 	Duration       time.Duration
 	Missed         int64 // evaluations that did not take place since the start
+	Limit          int   // of series of a rule; 0: none
 	Rules          []Rule
 }
 
@@ -87,6 +88,10 @@ type RuleAlert struct {
 type TargetPool struct {
 	Job     string
 	Targets []Target
+	// Dropped are the discovered labels of targets that relabelling dropped;
+	// DroppedCount is how many there are, of which some may not be listed.
+	Dropped      []map[string]string
+	DroppedCount int
 }
 
 // Target is one scraped endpoint.
@@ -129,6 +134,32 @@ type Status struct {
 	ConfigFile  string
 	LastReload  time.Time
 	ReloadError string
+	// Retention of the embedded database, in words.
+	Retention string
+}
+
+// TSDBStatus is what the embedded database holds, in Prometheus's shape.
+type TSDBStatus struct {
+	HeadStats                   TSDBHead   `json:"headStats"`
+	SeriesCountByMetricName     []TSDBStat `json:"seriesCountByMetricName"`
+	LabelValueCountByLabelName  []TSDBStat `json:"labelValueCountByLabelName"`
+	MemoryInBytesByLabelName    []TSDBStat `json:"memoryInBytesByLabelName"`
+	SeriesCountByLabelValuePair []TSDBStat `json:"seriesCountByLabelValuePair"`
+}
+
+// TSDBHead is the part of the database that is in memory; times are Unix milliseconds.
+type TSDBHead struct {
+	NumSeries     uint64 `json:"numSeries"`
+	NumLabelPairs int    `json:"numLabelPairs"`
+	ChunkCount    int64  `json:"chunkCount"`
+	MinTime       int64  `json:"minTime"`
+	MaxTime       int64  `json:"maxTime"`
+}
+
+// TSDBStat is a name and how many or how much of it there is.
+type TSDBStat struct {
+	Name  string `json:"name"`
+	Value uint64 `json:"value"`
 }
 
 // Alertmanager is one receiver of alerts.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/util/annotations"
 
@@ -64,12 +66,25 @@ type Options struct {
 
 	// Query and QueryRange evaluate PromQL; nil: the two endpoints answer 404.
 	// An error of the expression is a [parser.ParseErrors]; errors of
-	// Prometheus's engine and of client_golang's API client are understood too.
+	// Prometheus's engine and of client_golang's API client are understood too,
+	// and one with a method Unavailable() bool says that the source does not answer.
 	Query      func(ctx context.Context, expr string, ts time.Time) (parser.Value, annotations.Annotations, error)
 	QueryRange func(ctx context.Context, expr string, start, end time.Time, step time.Duration) (parser.Value, annotations.Annotations, error)
 
 	// Catalog says what series there are; nil: its endpoints answer 404.
 	Catalog Catalog
+
+	// Exemplars returns the exemplars of the series that an expression reads; nil: the endpoint answers 404.
+	Exemplars func(ctx context.Context, expr string, from, to time.Time) ([]exemplar.QueryResult, error)
+	// Latest returns the newest samples, at their own times, of the series kept
+	// here that one of the selectors matches, for /federate; nil: it answers 404.
+	Latest func(ctx context.Context, matches []string, at time.Time) (promql.Vector, error)
+	// ConfigText is the configuration in force without its secrets; nil: the endpoint answers 404.
+	ConfigText func() string
+	// Flags are the command line's, by name, with their values; none may be a secret.
+	Flags map[string]string
+	// TSDB says what the embedded database holds, at most limit entries a list; nil: the endpoint answers 404.
+	TSDB func(limit int) (TSDBStatus, error)
 
 	// Write takes Prometheus's remote write and bounds its bodies itself; nil:
 	// the endpoint answers 404.
