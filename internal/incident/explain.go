@@ -18,19 +18,44 @@ func explains(more, rise *Anomaly) bool {
 
 // accounts is the share of a service's slowness and load for which the rise in
 // requests accounts: all of it up to the square of the rise, since what queues
-// grows faster than the load; beyond that by the orders of magnitude.
+// grows faster than the load; beyond that by the orders of magnitude. Nothing
+// queues for long where the fullest resource that departs still has room: there
+// requests account for no more slowness than 1 / (1 - use), the queue of one server.
 func accounts(e *evidence, more *Anomaly) float64 {
-	worst := 1.0
+	rise := more.ratio()
+	queue := rise * rise
+	if use := fullest(e); use > 0 && use < room {
+		queue = math.Min(queue, 1/(1-use))
+	}
+	share := 1.0
 	for _, a := range e.anomalies {
-		if a.Up && (a.Signal == Latency || a.Signal == Saturation) {
-			worst = math.Max(worst, a.ratio())
+		fold := queue
+		switch {
+		case !a.Up || a.Signal != Latency && a.Signal != Saturation:
+			continue
+		case a.Signal == Saturation:
+			fold = rise * rise
+		}
+		if r := a.ratio(); r > fold {
+			share = math.Min(share, math.Log(fold)/math.Log(r))
 		}
 	}
-	rise := more.ratio()
-	if rise*rise >= worst {
-		return 1
+	return share
+}
+
+// room is the use of a resource below which requests hardly wait for it.
+const room = 0.8
+
+// fullest is the largest use of the service's resources that depart, where it is
+// known as a share of a limit; 0 where it is not.
+func fullest(e *evidence) float64 {
+	use := 0.0
+	for _, a := range e.anomalies {
+		if internal(a) && a.Unit == "ratio" {
+			use = math.Max(use, a.Value)
+		}
 	}
-	return 2 * math.Log(rise) / math.Log(worst)
+	return use
 }
 
 // ownTrouble reports whether a service is slower or busier than the requests
@@ -158,6 +183,10 @@ func (c Case) breaks(e *evidence, index map[topology.Service]int) bool {
 	return false
 }
 
+// halfExplained is the share of a callee's trouble for which its requests must
+// account for it to come from them.
+const halfExplained = 0.5
+
 // answered reports whether more calls to a service are repeats: the service
 // itself, or what it calls, is in trouble that the calls do not explain.
 func (c Case) answered(j int, more *Anomaly, index map[topology.Service]int) bool {
@@ -166,7 +195,10 @@ func (c Case) answered(j int, more *Anomaly, index map[topology.Service]int) boo
 		return true
 	}
 	for _, k := range c.below(d.service, index) {
-		if deep := c.evidence[k]; ownTrouble(deep) && !explains(deep.find(demand), more) && !deep.onset.After(more.Onset.Add(c.slack)) {
+		deep := c.evidence[k]
+		asked := deep.find(demand)
+		byLoad := explains(asked, more) && accounts(deep, asked) >= halfExplained
+		if ownTrouble(deep) && !byLoad && !deep.onset.After(more.Onset.Add(c.slack)) {
 			return true
 		}
 	}
