@@ -206,11 +206,20 @@ func (c Case) attribute(t *thread, begin time.Time) []Attribution {
 		if a.Suspect && (cause != "" || t.Guess) {
 			// Which of several it was, nobody can tell from the outside; before
 			// the first of them all was well, and there one can go back to.
-			return cmp.Or(cmp.Compare(place(a.Service), place(b.Service)), a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
+			return cmp.Or(cmp.Compare(place(a.Service), place(b.Service)), cmp.Compare(ended(a, begin), ended(b, begin)), a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
 		}
 		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.ID, b.ID))
 	})
 	return out
+}
+
+// ended is 1 for maintenance that was over at the onset: what was changed after it
+// is nearer to the trouble.
+func ended(a Attribution, begin time.Time) int {
+	if !a.Until.IsZero() && !a.Until.After(begin) {
+		return 1
+	}
+	return 0
 }
 
 // verdict says whether a change is suspected, and why; cause is empty where it is not known.

@@ -157,7 +157,8 @@ func (c *Correlator) drop(t *thread) {
 			continue
 		}
 		if tr.running() && t.State == Resolved {
-			tr.accepted = t.Resolved
+			a := tr.anomaly
+			tr.accepted = &acceptance{at: t.Resolved, up: a.Up, from: a.Expected, last: tr.last.Value, worst: a.Value}
 		}
 		tr.anomaly = nil
 	}

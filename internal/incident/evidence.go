@@ -19,19 +19,50 @@ type seriesKey struct{ rule, series string }
 // service with evidence, or that depart, need one of their own: the others are
 // remembered by their newest reading alone.
 type track struct {
-	key     seriesKey
-	last    Reading
-	anomaly *Anomaly // running, or ended and still part of an open incident; nil when normal
-	// accepted is when a departure that still ran was taken as the new level.
-	accepted time.Time
+	key      seriesKey
+	last     Reading
+	anomaly  *Anomaly    // running, or ended and still part of an open incident; nil when normal
+	accepted *acceptance // a departure that still ran and was taken as the new level
+}
+
+// acceptance is a departure that an operator, or its age, or its doing no harm any
+// more ended while it ran. The detector takes the level over at once, but knows
+// little of its noise yet.
+type acceptance struct {
+	at         time.Time
+	up         bool
+	from, last float64 // the former level, and the value when it was accepted
+	worst      float64 // as far from the former level as it went
+}
+
+// further is how many times as far from the former level as it went an accepted
+// departure has to go to be news.
+const further = 1.25
+
+// covers reports whether a departure is the accepted one, or its noise.
+func (a *acceptance) covers(r Reading) bool {
+	if a == nil {
+		return false
+	}
+	return !r.Onset.After(a.at) || r.Up == a.up && r.Time.Sub(a.at) < longest &&
+		math.Abs(r.Value-a.from) <= further*math.Abs(a.worst-a.from)
+}
+
+// over reports whether the series went back to its former level by more than half
+// of the way: what departs from there on is another departure.
+func (a *acceptance) over(r Reading) bool {
+	return a != nil && r.Time.After(a.at) && math.Abs(r.Value-a.from) < math.Abs(a.last-a.from)/2
 }
 
 // observe takes a reading into the track. A reading without a score (warming
 // up, gap) neither starts nor ends anything.
 func (t *track) observe(r Reading) {
 	t.last = r
-	if r.Anomalous && !t.accepted.IsZero() && !r.Onset.After(t.accepted) {
-		return // the departure that was accepted; the detector is told to take it over
+	if t.accepted.over(r) {
+		t.accepted = nil
+	}
+	if r.Anomalous && t.accepted.covers(r) {
+		return
 	}
 	switch {
 	case r.Anomalous:
