@@ -20,6 +20,7 @@ import (
 const maxPlots = 24
 
 type incidentView struct {
+	Act               string // address of the form that ends it; "" where nobody may
 	ID, Link, JSON    string
 	Class, Badge      string
 	Open              bool
@@ -101,6 +102,9 @@ func (s *server) incidentView(inc *incident.Incident, now time.Time, mode Mode) 
 		Open: inc.State != incident.Resolved, Headline: s.headline(inc),
 		Since: inc.Onset, SinceClock: clock(now, inc.Onset), Age: lasted(inc, now),
 		Suffer: s.sufferers(inc), Sentence: sentence(inc, mode),
+	}
+	if s.mayAct(inc) {
+		v.Act = v.Link + "/act"
 	}
 	v.Class, v.Badge = badge(inc)
 	v.Lead = lead(inc)

@@ -245,6 +245,10 @@ const knownTo = 30 * time.Second
 func before(inc *incident.Incident, c change.Change) string {
 	d := inc.Onset.Sub(c.Time)
 	switch {
+	case c.Until.After(inc.Onset) && d >= 0:
+		return "the first sign came " + span(d) + " into it"
+	case !c.Until.IsZero() && d >= 0:
+		return "over " + span(inc.Onset.Sub(c.Until)) + " before the first sign"
 	case d < 0 && d > -knownTo:
 		return "just when it began"
 	case d < 0:

@@ -44,6 +44,7 @@ func (s *server) table() []route {
 		{"/{$}", "/", get(s.pageIncidents)},
 		{"/incidents/{id}", "/incidents/:id", get(s.pageIncident)},
 		{"/incidents/{id}/plot.svg", "/incidents/:id/plot.svg", get(s.plot)},
+		{"/incidents/{id}/act", "/incidents/:id/act", form(s.pageAct)},
 		{"/services", "/services", get(s.pageServices)},
 		{"/rules", "/rules", get(s.pageRules)},
 		{"/targets", "/targets", get(s.pageTargets)},
