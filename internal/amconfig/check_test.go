@@ -34,7 +34,7 @@ route:
 
 // The shipped examples are as they should be.
 func TestExamples(t *testing.T) {
-	for _, name := range []string{"alertmanager.yml"} {
+	for _, name := range []string{"alertmanager.yml", "notifications.yml"} {
 		b, err := os.ReadFile("../../examples/alertmanager/" + name)
 		if err != nil {
 			t.Fatal(err)
