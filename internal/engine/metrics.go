@@ -45,6 +45,14 @@ func newMetrics(reg prometheus.Registerer, gaps func() topology.Gaps, known func
 			Buckets: []float64{-3600, -900, -300, -120, -60, 0, 60, 120, 300, 900, 3600},
 		}, []string{"severity"}),
 	}
+	// What has not happened yet is 0, not missing: increase() needs a beginning.
+	for _, what := range []string{"edges", "versions"} {
+		m.discoveryFailures.WithLabelValues(what)
+	}
+	for _, severity := range []incident.Severity{incident.Ticket, incident.Page} {
+		m.opened.WithLabelValues(string(severity))
+		m.lead.WithLabelValues(string(severity))
+	}
 	if reg != nil {
 		gauge := func(name, help string, f func() int) prometheus.Collector {
 			return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(f()) })
