@@ -225,3 +225,7 @@ func joinable(expr, of parser.Expr) error {
 	}
 	return nil
 }
+
+// MayHave reports whether series of an expression can have a label, as far as
+// the expression tells.
+func MayHave(e parser.Expr, label string) bool { return boundsOf(e).may(label) }

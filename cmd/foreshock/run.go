@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -110,20 +112,48 @@ func runServer(ctx context.Context, args []string, std streams) error {
 
 func runCheck(ctx context.Context, args []string, std streams) error {
 	var file string
-	routing := app.RoutingOptions{Out: std.out}
+	var fail bool
+	out := &warnings{Writer: std.out}
+	routing := app.RoutingOptions{Out: out}
+	asked := app.CheckSourceOptions{Out: out, Progress: std.err}
 	f := flags("check", "[--config.file=foreshock.yml]", std)
 	f.StringVar(&file, "config.file", "foreshock.yml", "configuration file")
 	f.StringVar(&routing.AlertmanagerFile, "alertmanager.config.file", "", "an Alertmanager's configuration: warn where it routes pages and tickets otherwise than they need")
 	f.StringVar(&routing.AlertmanagerURL, "alertmanager.url", "", "a running Alertmanager, whose configuration is asked for instead")
-	f.StringVar(&routing.HTTPFile, "http.config.file", "", "HTTP client configuration for --alertmanager.url, as promtool takes it")
+	f.StringVar(&asked.URL, "source.url", "", "a server with Prometheus's query API: ask it what the rules would meet there")
+	f.StringVar(&routing.HTTPFile, "http.config.file", "", "HTTP client configuration for --source.url and --alertmanager.url, as promtool takes it; the source's own needs none")
+	durationFlag(f, &asked.ColdStart, "coldstart.lookback", 14*24*time.Hour, "with --source.url: how much of the past run would replay")
+	f.BoolVar(&fail, "fail-on-warnings", false, "exit with status 1 also for warnings")
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
-	if err := app.Check(file, std.out); err != nil {
+	if err := app.Check(file, out); err != nil {
 		return err
 	}
-	routing.ConfigFile = file
-	return app.CheckRouting(ctx, routing)
+	asked.ConfigFile, asked.HTTPFile, routing.ConfigFile = file, routing.HTTPFile, file
+	if err := app.CheckSource(ctx, asked); err != nil {
+		return err
+	}
+	if err := app.CheckRouting(ctx, routing); err != nil {
+		return err
+	}
+	if fail && out.n > 0 {
+		return fmt.Errorf("%d warnings, and --fail-on-warnings", out.n)
+	}
+	return nil
+}
+
+// warnings counts what is written line by line and begins with "warning: ".
+type warnings struct {
+	io.Writer
+	n int
+}
+
+func (w *warnings) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("warning: ")) {
+		w.n++
+	}
+	return w.Writer.Write(p)
 }
 
 func runVersion(_ context.Context, args []string, std streams) error {

@@ -37,6 +37,7 @@ type Config struct {
 
 	sourceClient promconfig.HTTPClientConfig // of Source
 	own          *yaml.Node                  // our blocks as they stand in the file; nil: none
+	packAt       map[string]*yaml.Node       // where Packs are named
 }
 
 // SourceConfig is the block `source:`.

@@ -32,6 +32,7 @@ func (c *Config) addPacks(n *yaml.Node, own ours) error {
 	}
 	relabel, err := relabelConfigs(c.File, nil, own.Topology.Relabel)
 	errs := []error{err}
+	c.packAt = map[string]*yaml.Node{}
 	var files []*rules.File
 	for i := range own.Packs {
 		place := item(n, i)
@@ -50,6 +51,7 @@ func (c *Config) addPacks(n *yaml.Node, own ours) error {
 		}
 		files = append(files, f)
 		c.Packs = append(c.Packs, p.pack)
+		c.packAt[packFile(p.pack.Name)] = p.place
 		errs = append(errs, c.addEdges(p, topology.RecipeOptions{Match: p.block.Match, Relabel: relabel}))
 		for _, v := range p.pack.Versions {
 			c.Engine.Versions = append(c.Engine.Versions, change.Discovery{Kind: v.Kind, Versions: v.Query, VersionLabel: v.Label})

@@ -7,9 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/foreshock/foreshock/internal/livecheck"
 	"github.com/foreshock/foreshock/internal/source"
 	"github.com/foreshock/foreshock/internal/starter"
 )
@@ -133,59 +134,14 @@ func describe(m *starter.Metric, series labels.Labels) {
 	})
 }
 
-// What the distance of samples is taken from.
-const (
-	intervalTargets = 20 // of which the scrapes are looked at
-	intervalSpan    = 11 * time.Minute
-)
-
-// interval is the usual distance of two scrapes, as it is between samples,
-// rounded to what people configure; 0 where there are no two samples.
+// interval is the usual distance of two scrapes: that of most jobs; 0 where none is known.
 func interval(ctx context.Context, remote *source.Remote, now time.Time) (time.Duration, error) {
-	targets, _, err := remote.Series(ctx, []string{"up"}, now.Add(-intervalSpan), now, intervalTargets)
-	if err != nil {
+	jobs, err := livecheck.ScrapeIntervals(ctx, remote.Store().Query, remote.Store().Range, now)
+	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
-	var instances []string
-	for _, t := range targets[:min(len(targets), intervalTargets)] {
-		if i := t.Get("instance"); i != "" {
-			instances = append(instances, regexp.QuoteMeta(i))
-		}
-	}
-	if len(instances) == 0 {
-		return 0, nil
-	}
-	expr := fmt.Sprintf("timestamp(up{instance=~%q})", strings.Join(instances, "|"))
-	var distances []time.Duration
-	// Where the first second has not passed yet, the second look is a closer one.
-	for _, look := range []struct{ span, step time.Duration }{{intervalSpan, time.Second}, {10 * time.Second, 50 * time.Millisecond}} {
-		m, err := remote.Store().Range(ctx, expr, now.Add(-look.span), now, look.step)
-		if err != nil {
-			return 0, err
-		}
-		for _, s := range m {
-			for k := 1; k < len(s.Floats); k++ {
-				if d := s.Floats[k].F - s.Floats[k-1].F; d > 0 {
-					distances = append(distances, time.Duration(d*float64(time.Second)))
-				}
-			}
-		}
-		if len(distances) > 0 {
-			break
-		}
-	}
-	if len(distances) == 0 {
-		return 0, nil
-	}
-	slices.Sort(distances)
-	actual := distances[len(distances)/2]
-	best := time.Minute
-	for _, usual := range []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute} {
-		if (usual - actual).Abs() < (best - actual).Abs() {
-			best = usual
-		}
-	}
-	return best, nil
+	list := slices.Sorted(maps.Values(jobs))
+	return list[len(list)/2], nil
 }
 
 // report says what was written, of what, and what to do next.
@@ -206,6 +162,6 @@ func (o InitOptions) report(remote *source.Remote, sys starter.System) error {
 	if o.HTTPFile != "" {
 		fmt.Fprintf(o.Out, "what is in %s was not copied: add it to the block source as http_client\n", o.HTTPFile)
 	}
-	fmt.Fprintf(o.Out, "read both files, then: foreshock check --config.file=%s && foreshock --config.file=%s\n", path, path)
+	fmt.Fprintf(o.Out, "read both files, then: foreshock check --config.file=%s --source.url=… && foreshock --config.file=%s\n", path, path)
 	return nil
 }
