@@ -41,7 +41,7 @@ anomaly_score{service="web"} 1
 `)
 	prom := peers.Prometheus(t, fmt.Sprintf(catalogScrape, exporter.address()))
 	theirs := &running{t: t, url: prom.URL}
-	theirs.awaitSeries("build_info", "traces_service_graph_request_total")
+	theirs.awaitSeries("build_info", "traces_service_graph_request_total", "count_over_time(up[1m]) > 15")
 	o := InitOptions{SourceURL: prom.URL, Dir: filepath.Join(t.TempDir(), "new"), Logger: slog.New(slog.DiscardHandler)}
 	var out bytes.Buffer
 	o.Out = &out
