@@ -61,7 +61,7 @@ func (c *Correlator) rank(now time.Time, t *thread, in Input) {
 		}
 		t.Effects = append(t.Effects, Effect{
 			Service: e.service, Onset: e.onset, Offset: e.onset.Sub(begin), What: e.describe(),
-			Suffers: e.find(symptom) != nil || e.find(internal) != nil || len(e.alerts) > 0,
+			Suffers: e.best(aSymptom) != nil || e.best(aInternal) != nil || len(e.alerts) > 0,
 		})
 	}
 	slices.Sort(t.Services)
@@ -115,6 +115,7 @@ func (c *Correlator) fresh(t *thread) ([]*evidence, time.Time) {
 	}
 	if !t.focus.IsZero() {
 		c.remember(t, ev)
+		t.gathered = nil // it is more than was collected
 	}
 	return ev, ev[0].onset
 }
@@ -125,8 +126,9 @@ func (c *Correlator) remember(t *thread, ev []*evidence) {
 	old := c.evidenceOf(t, func(a *Anomaly) bool { return internal(a) && a.End.IsZero() && a.Onset.Before(t.focus) }, map[string]Alert{})
 	for _, e := range ev {
 		for _, o := range old {
-			if o.service == e.service && e.find(symptom) != nil {
+			if o.service == e.service && e.best(aSymptom) != nil {
 				e.anomalies = append(o.anomalies, e.anomalies...)
+				e.bests, e.known = [kinds]*Anomaly{}, 0
 				e.score = max(e.score, o.score)
 			}
 		}
@@ -169,11 +171,11 @@ func ahead(ch change.Change, onset time.Time, what string) string {
 // outside reports whether the trouble of a service began with more requests
 // from outside the system.
 func (c Case) outside(e *evidence) bool {
-	more := e.find(demand)
+	more := e.best(aDemand)
 	if more == nil || c.graph.HasCallers(e.service) {
 		return false
 	}
-	first := e.find(symptom)
+	first := e.best(aSymptom)
 	return first == nil || !first.Onset.Before(more.Onset.Add(-c.slack))
 }
 
@@ -265,7 +267,7 @@ func (c Case) of(s topology.Service) *evidence {
 // nothing else is wrong there. A broken button makes no error; "" if it is not so.
 func (c Case) asksLess(ch change.Change, cause topology.Service) string {
 	e := c.of(cause)
-	if e == nil || !ch.Until.IsZero() || !c.calls(ch.Service, cause) || e.find(lack) == nil || ownTrouble(e) ||
+	if e == nil || !ch.Until.IsZero() || !c.calls(ch.Service, cause) || e.best(aLack) == nil || ownTrouble(e) ||
 		ch.Time.After(e.onset.Add(c.slack)) || ch.Before(e.onset) > c.ranWell(ch) {
 		return ""
 	}
@@ -282,7 +284,7 @@ func (c Case) demanded(t *thread) bool {
 		return false
 	}
 	e := c.of(t.Causes[0].Service)
-	return e != nil && c.outside(e) && c.telling(e) == e.find(demand)
+	return e != nil && c.outside(e) && c.telling(e) == e.best(aDemand)
 }
 
 // nearer reports whether the same service was changed again before its trouble.

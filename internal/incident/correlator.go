@@ -96,6 +96,8 @@ type thread struct {
 	told     told
 	sincePg  time.Time  // since when it has asked for a page
 	order    []*Anomaly // of its series, see [Correlator.ordered]; nil: to be made anew
+	tracks   []*track   // the same
+	gathered *gathered  // the evidence that was collected last in this step
 }
 
 // New makes a correlator.
@@ -163,9 +165,10 @@ func (c *Correlator) Step(now time.Time, in Input) Output {
 		c.began = now
 	}
 	c.jumped(now, c.pace.step(now))
+	swept := c.tracks.swept
 	c.observe(now, in)
 	for _, t := range c.open {
-		t.order = nil
+		t.changed(swept != c.tracks.swept)
 	}
 	c.gather(now, in.Graph)
 	c.split(now, in.Graph)
@@ -383,8 +386,10 @@ func (c *Correlator) ensure(t *thread, onset time.Time) *thread {
 }
 
 func (t *thread) join(tr *track) {
-	t.keys[tr.key] = true
-	t.order = nil
+	if !t.keys[tr.key] {
+		t.keys[tr.key] = true
+		t.changed(true)
+	}
 	t.services[tr.last.Service] = true
 	if tr.last.Caller != "" {
 		t.services[tr.last.Caller] = true
@@ -393,7 +398,7 @@ func (t *thread) join(tr *track) {
 
 func (t *thread) absorb(o *thread) {
 	maps.Copy(t.keys, o.keys)
-	t.order = nil
+	t.changed(true)
 	maps.Copy(t.alerts, o.alerts)
 	maps.Copy(t.services, o.services)
 	for severity, score := range o.peaks {

@@ -11,7 +11,9 @@
 //
 //  1. evidence.go: readings become anomalies of series; missing data changes nothing.
 //  2. correlator.go: services with evidence that are connected in the graph form an incident.
+//     collect.go collects the evidence of each.
 //  3. severity.go: harm asks for a page, corroboration for a ticket; the rest is recorded.
+//     settle.go says how long that has to last before it is sent.
 //     edges.go says at which end of a call its losses count; guess.go joins what began
 //     together where nothing is known of who calls whom.
 //  4. rank.go: blame flows from the services that suffer to the ones that explain it

@@ -190,9 +190,12 @@ func (c *Correlator) holds(now time.Time) []Hold {
 		_, sent := since[c.tracks.get(seriesKey{h.Rule, h.Series}).last.Service]
 		return sent
 	})
-	held := slices.Sorted(maps.Keys(since))
+	held, series := slices.Sorted(maps.Keys(since)), 0
 	for _, s := range held {
-		out = slices.Grow(out, len(c.tracks.byService[s]))
+		series += len(c.tracks.byService[s])
+	}
+	out = slices.Grow(out, series)
+	for _, s := range held {
 		for _, tr := range c.tracks.byService[s] {
 			out = append(out, Hold{Rule: tr.key.rule, Series: tr.key.series, Since: since[s]})
 		}

@@ -138,8 +138,10 @@ type evidence struct {
 	service   topology.Service
 	anomalies []*Anomaly // running or ended, in order of onset
 	alerts    []Alert
-	onset     time.Time // earliest of all
-	score     float64   // largest score of an anomaly; an alert of the team's own counts as certain
+	onset     time.Time       // earliest of all
+	score     float64         // largest score of an anomaly; an alert of the team's own counts as certain
+	bests     [kinds]*Anomaly // of the first known anomalies; the rest is looked at when asked
+	known     int
 }
 
 // alertScore is the score that a firing alert of the team's own stands for.
@@ -177,6 +179,56 @@ func (e *evidence) departed() time.Time {
 		}
 	}
 	return first
+}
+
+// kind is what an anomaly says of a service. A ranking asks for the strongest of
+// a kind again and again.
+type kind int
+
+const (
+	aSymptom kind = iota
+	aSlowness
+	aFailure
+	aDemand
+	aLack
+	aInternal
+	aBetween
+	aRepeats
+	kinds
+)
+
+// is reports whether an anomaly is of the kind.
+func (k kind) is(a *Anomaly) bool {
+	switch k {
+	case aSymptom:
+		return symptom(a)
+	case aSlowness:
+		return symptom(a) && a.Signal == Latency
+	case aFailure:
+		return symptom(a) && a.Signal == Errors
+	case aDemand:
+		return demand(a)
+	case aLack:
+		return lack(a)
+	case aInternal:
+		return internal(a)
+	case aBetween:
+		return between(a)
+	}
+	return repeats(a)
+}
+
+// best returns the strongest anomaly of a kind; nil when there is none.
+func (e *evidence) best(k kind) *Anomaly {
+	for ; e.known < len(e.anomalies); e.known++ {
+		a := e.anomalies[e.known]
+		for k := range kinds {
+			if k.is(a) && (e.bests[k] == nil || a.Score > e.bests[k].Score) {
+				e.bests[k] = a
+			}
+		}
+	}
+	return e.bests[k]
 }
 
 // find returns the strongest anomaly that satisfies the test.

@@ -61,9 +61,9 @@ func fullest(e *evidence) float64 {
 // ownTrouble reports whether a service is slower or busier than the requests
 // that it gets explain.
 func ownTrouble(e *evidence) bool {
-	more := e.find(demand)
+	more := e.best(aDemand)
 	if more == nil {
-		return e.find(symptom) != nil || e.find(internal) != nil
+		return e.best(aSymptom) != nil || e.best(aInternal) != nil
 	}
 	return accounts(e, more) < 1
 }
@@ -77,8 +77,8 @@ func (c Case) heavy(i int, index map[topology.Service]int, row *[]share, left *f
 	for _, caller := range c.callers(e, index) {
 		j := caller.at
 		p := c.evidence[j]
-		work := p.find(internal)
-		if work != nil && !explains(p.find(demand), work) && !p.onset.After(e.onset.Add(c.slack)) {
+		work := p.best(aInternal)
+		if work != nil && !explains(p.best(aDemand), work) && !p.onset.After(e.onset.Add(c.slack)) {
 			to = append(to, share{j, strength(p)})
 			most = math.Max(most, credible(work.Score, e))
 		}
@@ -93,7 +93,7 @@ func (c Case) demanding(e *evidence, more *Anomaly, index map[topology.Service]i
 	for _, caller := range c.callers(e, index) {
 		j := caller.at
 		p := c.evidence[j]
-		if m := p.find(demand); m != nil && explains(m, more) && !m.Onset.After(more.Onset.Add(c.slack)) {
+		if m := p.best(aDemand); m != nil && explains(m, more) && !m.Onset.After(more.Onset.Add(c.slack)) {
 			to = append(to, share{j, 1 + caller.rate})
 		}
 	}
@@ -105,7 +105,7 @@ func (c Case) lacking(e *evidence, less *Anomaly, index map[topology.Service]int
 	var to []share
 	for _, caller := range c.callers(e, index) {
 		j := caller.at
-		if l := c.evidence[j].find(lack); l != nil && l.ratio() >= comparable*less.ratio() && !l.Onset.After(less.Onset.Add(c.slack)) {
+		if l := c.evidence[j].best(aLack); l != nil && l.ratio() >= comparable*less.ratio() && !l.Onset.After(less.Onset.Add(c.slack)) {
 			to = append(to, share{j, 1 + caller.rate})
 		}
 	}
@@ -137,7 +137,7 @@ func (c Case) amplifiers(e *evidence, index map[topology.Service]int) []share {
 // traffic explains, and that is where the trouble comes from rather than an
 // answer to it.
 func (c Case) amplifies(e *evidence, index map[topology.Service]int) bool {
-	own := e.find(demand)
+	own := e.best(aDemand)
 	for _, a := range e.anomalies {
 		if !repeats(a) {
 			continue
@@ -151,7 +151,7 @@ func (c Case) amplifies(e *evidence, index map[topology.Service]int) bool {
 		if !ok {
 			continue
 		}
-		if m := c.evidence[j].find(demand); m != nil && !explains(own, m) && !c.answered(j, m, index) {
+		if m := c.evidence[j].best(aDemand); m != nil && !explains(own, m) && !c.answered(j, m, index) {
 			return true
 		}
 	}
@@ -161,12 +161,12 @@ func (c Case) amplifies(e *evidence, index map[topology.Service]int) bool {
 // breaks reports whether a callee is in trouble with this caller alone: it was
 // not changed, and all its other callers are watched and well.
 func (c Case) breaks(e *evidence, index map[topology.Service]int) bool {
-	if c.well == nil || e.find(symptom) == nil {
+	if c.well == nil || e.best(aSymptom) == nil {
 		return false
 	}
 	for edge := range c.graph.EachCallee(e.service) {
 		j, ok := index[edge.Callee]
-		if !ok || c.evidence[j].find(symptom) == nil || c.evidence[j].find(internal) != nil || c.changedBefore(c.evidence[j]) != nil {
+		if !ok || c.evidence[j].best(aSymptom) == nil || c.evidence[j].best(aInternal) != nil || c.changedBefore(c.evidence[j]) != nil {
 			continue
 		}
 		others, well := 0, true
@@ -191,12 +191,12 @@ const halfExplained = 0.5
 // itself, or what it calls, is in trouble that the calls do not explain.
 func (c Case) answered(j int, more *Anomaly, index map[topology.Service]int) bool {
 	d := c.evidence[j]
-	if work := d.find(internal); work != nil && !explains(more, work) {
+	if work := d.best(aInternal); work != nil && !explains(more, work) {
 		return true
 	}
 	for _, k := range c.below(d.service, index) {
 		deep := c.evidence[k]
-		asked := deep.find(demand)
+		asked := deep.best(aDemand)
 		byLoad := explains(asked, more) && accounts(deep, asked) >= halfExplained
 		if ownTrouble(deep) && !byLoad && !deep.onset.After(more.Onset.Add(c.slack)) {
 			return true
@@ -219,7 +219,7 @@ func (c Case) callees(e *evidence, index map[topology.Service]int) (to []share, 
 	}
 	for _, j := range c.below(e.service, index) {
 		d := c.evidence[j]
-		if d.find(symptom) == nil && d.find(internal) == nil && d.find(between) == nil && len(d.alerts) == 0 {
+		if d.best(aSymptom) == nil && d.best(aInternal) == nil && d.best(aBetween) == nil && len(d.alerts) == 0 {
 			continue
 		}
 		part := adds(d, e)
@@ -244,11 +244,18 @@ func (c Case) callees(e *evidence, index map[topology.Service]int) (to []share, 
 // only the callee's load is known) it is all.
 func adds(callee, caller *evidence) float64 {
 	share, compared := 0.0, false
-	for _, signal := range []Signal{Latency, Errors} {
-		is := func(a *Anomaly) bool { return symptom(a) && a.Signal == signal }
-		own, added, any := caller.find(is), 0.0, false
-		lost := lostBetween(caller.service, callee.service)
-		for _, its := range []*Anomaly{callee.find(is), callee.find(func(a *Anomaly) bool { return lost(a) && a.Signal == signal })} {
+	onTheWay := callee.best(aBetween) != nil
+	for _, signal := range []struct {
+		Signal
+		kind
+	}{{Latency, aSlowness}, {Errors, aFailure}} {
+		own, added, any := caller.best(signal.kind), 0.0, false
+		its := [2]*Anomaly{callee.best(signal.kind)}
+		if onTheWay {
+			lost := lostBetween(caller.service, callee.service)
+			its[1] = callee.find(func(a *Anomaly) bool { return lost(a) && a.Signal == signal.Signal })
+		}
+		for _, its := range its {
 			switch {
 			case its == nil:
 				continue

@@ -101,7 +101,7 @@ func (c *Correlator) beganWith(first *thread, other loose) bool {
 			return false
 		}
 		return !e.onset.Before(first.Onset.Add(-slack)) ||
-			!e.onset.Before(first.Onset.Add(-c.o.ChangeWindow)) && (e.find(symptom) != nil || e.find(internal) != nil)
+			!e.onset.Before(first.Onset.Add(-c.o.ChangeWindow)) && (e.best(aSymptom) != nil || e.best(aInternal) != nil)
 	})
 }
 
@@ -115,7 +115,7 @@ func (c *Correlator) corroborate(now time.Time, all []loose, g *topology.Graph) 
 	for _, l := range all {
 		for _, e := range l.evidence {
 			ev = append(ev, e)
-			if e.find(symptom) != nil {
+			if e.best(aSymptom) != nil {
 				felt++
 			}
 			most = math.Max(most, math.Min(1, e.score))
@@ -162,7 +162,7 @@ func (c Case) suspicions() []float64 {
 	}
 	inside, outside := make([]float64, len(c.evidence)), make([]float64, len(c.evidence))
 	for i, e := range c.evidence {
-		more := e.find(demand)
+		more := e.best(aDemand)
 		for _, m := range slices.SortedFunc(maps.Keys(e.measures()), measure.compare) {
 			a := e.measures()[m]
 			share := sure(a.Score) * a.rise() / largest[m]

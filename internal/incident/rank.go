@@ -138,7 +138,7 @@ func (c Case) start() []float64 {
 	sum := 0.0
 	for i, e := range c.evidence {
 		node, _ := c.graph.Node(e.service)
-		if !guessed && (c.graph.IsEntry(e.service) || node.Critical) && (e.find(symptom) != nil || e.find(staysAway) != nil) {
+		if !guessed && (c.graph.IsEntry(e.service) || node.Critical) && (e.best(aSymptom) != nil || e.find(staysAway) != nil) {
 			w[i] = 1
 		}
 		sum += w[i]
@@ -187,15 +187,15 @@ func (c Case) handOn(i int, index map[topology.Service]int) []share {
 		row = append(row, share{i, left * part})
 		left -= left * part
 	}
-	more := e.find(demand)
+	more := e.best(aDemand)
 	heavy := ownTrouble(e) && c.heavy(i, index, &row, &left)
-	if work := e.find(internal); work != nil && !explains(more, work) && !heavy {
+	if work := e.best(aInternal); work != nil && !explains(more, work) && !heavy {
 		keep(keepsOwnWork * credible(work.Score, e))
 	}
-	if lost := e.find(between); lost != nil {
+	if lost := e.best(aBetween); lost != nil {
 		keep(keepsLost * credible(lost.Score, e))
 	}
-	if again := e.find(repeats); again != nil && c.amplifies(e, index) {
+	if again := e.best(aRepeats); again != nil && c.amplifies(e, index) {
 		keep(keepsAmplifying * credible(again.Score, e))
 	}
 	callees, most := c.callees(e, index)
@@ -211,7 +211,7 @@ func (c Case) handOn(i int, index map[topology.Service]int) []share {
 			give(&row, &left, toDemand*accounts(e, more), c.amplifiers(e, index))
 		}
 	}
-	if less := e.find(lack); less != nil && !ownTrouble(e) {
+	if less := e.best(aLack); less != nil && !ownTrouble(e) {
 		switch callers := c.lacking(e, less, index); {
 		case len(callers) > 0:
 			give(&row, &left, toDemand, callers)
@@ -238,7 +238,7 @@ func sure(score float64) float64 { return 1 / (1 + math.Pow(10, 2-score)) }
 // credible is how far a departure may explain the symptoms of a service: a weak
 // one does not explain a strong one, though it may explain another weak one.
 func credible(score float64, e *evidence) float64 {
-	felt := e.find(symptom)
+	felt := e.best(aSymptom)
 	if felt == nil {
 		return 1
 	}
@@ -262,7 +262,7 @@ func (c Case) unasked(callees []share, most float64, index map[topology.Service]
 func (c Case) asked(j int, index map[topology.Service]int, seen map[int]bool) bool {
 	seen[j] = true
 	d := c.evidence[j]
-	if d.find(demand) != nil {
+	if d.best(aDemand) != nil {
 		return true
 	}
 	for _, k := range c.below(d.service, index) {

@@ -26,7 +26,7 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 		b.WriteString(after(*ch, since))
 	}
 	callees, _ := c.callees(e, index)
-	more := e.find(demand)
+	more := e.best(aDemand)
 	lost := e.losses()
 	switch {
 	case len(lost) > 0:
@@ -35,7 +35,7 @@ func (c Case) reason(i int, index map[topology.Service]int) string {
 		b.WriteString("; its callers ask comparably more")
 	case more != nil && !c.graph.HasCallers(e.service):
 		b.WriteString("; it is asked more from outside")
-	case e.find(lack) != nil && !ownTrouble(e) && !c.graph.HasCallers(e.service):
+	case e.best(aLack) != nil && !ownTrouble(e) && !c.graph.HasCallers(e.service):
 		b.WriteString("; it is asked less from outside")
 	case c.amplifies(e, index):
 		b.WriteString("; it asks more of its callees than it is asked itself")
@@ -90,20 +90,20 @@ func (c Case) dark(s topology.Service) []string {
 // telling picks the anomaly that says most about a service as a cause: its own
 // work first, then demand where it has no callers, then what its callers feel.
 func (c Case) telling(e *evidence) *Anomaly {
-	work, more := e.find(internal), e.find(demand)
+	work, more := e.best(aInternal), e.best(aDemand)
 	if work != nil && !explains(more, work) {
 		return work
 	}
 	if more != nil && !c.graph.HasCallers(e.service) {
 		return more
 	}
-	if a := e.find(repeats); a != nil {
+	if a := e.best(aRepeats); a != nil {
 		return a
 	}
-	if a := e.find(between); a != nil {
+	if a := e.best(aBetween); a != nil {
 		return a
 	}
-	if a := e.find(symptom); a != nil {
+	if a := e.best(aSymptom); a != nil {
 		return a
 	}
 	return e.find(func(*Anomaly) bool { return true })

@@ -1,7 +1,6 @@
 package incident
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -61,100 +60,6 @@ func (c *Correlator) judge(now time.Time, t *thread, in Input) {
 		t.note(now, "users suffer: the ticket becomes a page")
 		c.send(now, t, Page)
 	}
-}
-
-// prune lets a forming incident forget what ended before anything was decided,
-// so that noise of the last hours does not count as its beginning.
-func (c *Correlator) prune(now time.Time, t *thread) {
-	oldest := now.Add(-2*c.o.Settle - 2*c.o.Interval)
-	if !t.since.IsZero() {
-		// What was over before anything hurt is not where that comes from.
-		oldest = later(oldest, t.since.Add(-2*c.o.Interval))
-	}
-	clear(t.services)
-	t.order = nil
-	t.Onset = time.Time{}
-	began := func(s topology.Service, onset time.Time) {
-		t.services[s] = true
-		if t.Onset.IsZero() || onset.Before(t.Onset) {
-			t.Onset = onset
-		}
-	}
-	for k := range t.keys {
-		tr := c.tracks.get(k)
-		if tr == nil || tr.anomaly == nil {
-			delete(t.keys, k)
-			continue
-		}
-		if !tr.anomaly.End.IsZero() && tr.anomaly.End.Before(oldest) {
-			tr.anomaly = nil
-			delete(t.keys, k)
-			continue
-		}
-		began(tr.anomaly.Service, tr.anomaly.Onset)
-		if tr.anomaly.Caller != "" {
-			began(tr.anomaly.Caller, tr.anomaly.Onset)
-		}
-	}
-	for k, a := range t.alerts {
-		if _, firing := c.alerts[k]; !firing {
-			delete(t.alerts, k)
-			continue
-		}
-		began(a.Service, a.Since)
-	}
-}
-
-// evidenceOf collects the evidence of an incident by service, sorted by onset
-// and then by name. firing limits the alerts; nil takes all that were part of it.
-func (c *Correlator) evidenceOf(t *thread, take func(*Anomaly) bool, firing map[string]Alert) []*evidence {
-	by := map[topology.Service]*evidence{}
-	of := func(s topology.Service) *evidence {
-		if by[s] == nil {
-			by[s] = &evidence{service: s}
-		}
-		return by[s]
-	}
-	as := make([]*Anomaly, 0, len(t.keys))
-	for _, a := range c.ordered(t) {
-		if take(a) {
-			as = append(as, a)
-		}
-	}
-	at := c.tracks.endOf(as)
-	for _, a := range as {
-		of(at(a)).add(a)
-	}
-	for _, k := range slices.Sorted(maps.Keys(t.alerts)) {
-		if _, ok := firing[k]; ok || firing == nil {
-			of(t.alerts[k].Service).addAlert(t.alerts[k])
-		}
-	}
-	all := slices.Collect(maps.Values(by))
-	slices.SortFunc(all, func(a, b *evidence) int {
-		return cmp.Or(a.onset.Compare(b.onset), cmp.Compare(a.service, b.service))
-	})
-	return all
-}
-
-// ordered returns the anomalies of an incident in order of onset. They are
-// sorted once a step, however often the step looks at them.
-func (c *Correlator) ordered(t *thread) []*Anomaly {
-	if t.order == nil {
-		t.order = make([]*Anomaly, 0, len(t.keys))
-		for k := range t.keys {
-			if tr := c.tracks.get(k); tr != nil && tr.anomaly != nil {
-				t.order = append(t.order, tr.anomaly)
-			}
-		}
-		slices.SortFunc(t.order, compareAnomalies)
-	}
-	return t.order
-}
-
-func compareAnomalies(a, b *Anomaly) int {
-	return cmp.Or(a.Onset.Compare(b.Onset), cmp.Compare(a.Service, b.Service),
-		cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Series, b.Series))
 }
 
 // claim is what evidence asks for.

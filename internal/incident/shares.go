@@ -50,6 +50,8 @@ func newLookups(c Case, index map[topology.Service]int) *lookups {
 		listed: slices.Repeat([]int{-1}, n),
 	}
 	for i, e := range c.evidence {
+		callers, callees := c.graph.Degree(e.service)
+		l.callers[i], l.calls[i] = slices.Grow(l.callers[i], callers), make([]neighbour, 0, callees)
 		for edge := range c.graph.EachCallee(e.service) {
 			j, ok := index[edge.Callee]
 			if !ok {

@@ -116,7 +116,7 @@ func (c *Correlator) excused(now time.Time, a *Anomaly, people bool) bool {
 func mornings(ev []*evidence, g *topology.Graph) map[topology.Service]bool {
 	more := map[topology.Service]*Anomaly{}
 	for _, e := range ev {
-		if a := e.find(demand); a != nil && a.Unsure {
+		if a := e.best(aDemand); a != nil && a.Unsure {
 			more[e.service] = a
 		}
 	}
@@ -135,7 +135,7 @@ func mornings(ev []*evidence, g *topology.Graph) map[topology.Service]bool {
 }
 
 func busier(e *evidence) bool {
-	more := e.find(demand)
+	more := e.best(aDemand)
 	return more != nil && more.Unsure && more.ratio() >= 2 && !slices.ContainsFunc(e.anomalies, func(a *Anomaly) bool {
 		return !a.Unsure || a.Signal == Errors || internal(a) && a.ratio() > more.ratio() || a.Signal == Latency && a.ratio() >= 1.5
 	})

@@ -71,7 +71,7 @@ func (c *Correlator) part(now time.Time, t *thread, p part) {
 		return
 	}
 	in := func(s topology.Service) bool { return slices.Contains(p.services, s) }
-	t.order = nil
+	t.changed(true)
 	for k := range t.keys {
 		if tr := c.tracks.get(k); tr != nil && in(tr.last.Service) {
 			own.keys[k] = true

@@ -87,6 +87,7 @@ func (c *Correlator) overlapping(old *Incident) *thread {
 func (c *Correlator) restoreAnomaly(t *thread, a Anomaly) {
 	k := seriesKey{a.Rule, a.Series}
 	t.keys[k] = true
+	t.changed(true)
 	tr := c.tracks.get(k)
 	if tr == nil {
 		tr = c.tracks.add(k, a.Service, a.Caller)

@@ -209,6 +209,9 @@ func (g *Graph) HasCallees(s Service) bool { return len(g.out(s)) > 0 }
 // HasCallers reports whether it is known that another service calls s.
 func (g *Graph) HasCallers(s Service) bool { return len(g.in(s)) > 0 }
 
+// Degree returns how many edges lead to s, and how many from it.
+func (g *Graph) Degree(s Service) (callers, callees int) { return len(g.in(s)), len(g.out(s)) }
+
 // out is [Graph.Callees] without a copy.
 func (g *Graph) out(s Service) []Edge {
 	i, ok := g.at(s)
