@@ -98,7 +98,7 @@ evaluate-robustness:
 # Thirty simulated days of 5,000 series in which nothing happens: how often is
 # somebody told all the same? Takes minutes.
 budgets:
-	$(GO) test -tags slow -run BudgetsAtScale -v ./internal/backtest
+	$(GO) test -tags slow -timeout 1h -run BudgetsAtScale -v ./internal/backtest
 
 # Detectors over labelled series, beside what teams use today, as one table:
 #   make evaluate-detectors DATA=../shared/data [OUT=folder for the scores] [DOCS=docs/detection.md]

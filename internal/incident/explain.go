@@ -217,7 +217,9 @@ func (c Case) callees(e *evidence, index map[topology.Service]int) (to []share, 
 	if known.known {
 		return known.to, known.most
 	}
-	for _, j := range c.below(e.service, index) {
+	below := c.below(e.service, index)
+	to = make([]share, 0, len(below))
+	for _, j := range below {
 		d := c.evidence[j]
 		if d.best(aSymptom) == nil && d.best(aInternal) == nil && d.best(aBetween) == nil && len(d.alerts) == 0 {
 			continue
@@ -288,7 +290,7 @@ func (c Case) below(s topology.Service, index map[topology.Service]int) []int {
 	if known := c.lookups.below[self]; known != nil {
 		return known
 	}
-	out, listed := []int{}, c.lookups.listed
+	out, listed := make([]int, 0, len(c.lookups.calls[self])), c.lookups.listed
 	listed[self] = self
 	add := func(j int) {
 		if listed[j] != self {

@@ -180,8 +180,8 @@ func deviation(e *evidence) float64 {
 // handOn returns how the service divides the blame it is given; the entry of
 // the service itself is what stays. The row sums to 1.
 func (c Case) handOn(i int, index map[topology.Service]int) []share {
-	var row []share
 	e := c.evidence[i]
+	row := make([]share, 0, len(c.lookups.calls[i])+4)
 	left := 1.0
 	keep := func(part float64) {
 		row = append(row, share{i, left * part})

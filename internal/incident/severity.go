@@ -143,7 +143,7 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 		}
 	}
 	harm = append(harm, others...)
-	all := signals.total()
+	all := signals
 	if len(harm) == 0 {
 		signals = plain
 	}
@@ -160,7 +160,7 @@ func (c *Correlator) severity(now time.Time, ev []*evidence, g *topology.Graph) 
 	case silent:
 		out.severity, out.score = Ticket, max(sum, ticketScore)
 	}
-	out.excused = excused && out.severity == None && all >= ticketScore
+	out.excused = excused && out.severity == None && all.total() >= ticketScore
 	return out
 }
 
