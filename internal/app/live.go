@@ -52,6 +52,12 @@ func (s *server) coldStart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.remote != nil && !ok && s.o.ColdStart > 0 {
+		if err := s.awaitSource(ctx); err != nil {
+			return err
+		}
+		now = time.Now()
+	}
 	past := span{what: "cold start", from: from, to: now, step: replayStep, left: replayStep}
 	if ok && s.o.ColdStart > 0 {
 		past.what, past.from = "catching up", learnt.Add(time.Millisecond)
@@ -106,6 +112,36 @@ func (s *server) carry(ctx context.Context) (stop func()) {
 		}
 	})
 	return func() { cancel(); carrying.Wait() }
+}
+
+// sourceEvery is how often a source that does not answer yet is asked again, on
+// top of the retries of the query itself.
+const sourceEvery = 2 * time.Second
+
+// awaitSource waits until the source answers: what is learnt from a past that
+// nobody tells would be nothing. Readiness and pages say so meanwhile.
+func (s *server) awaitSource(ctx context.Context) error {
+	for told := false; ; {
+		err := s.remote.Answers(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !told {
+			told = true
+			s.log.Warn("waiting for the source before the cold start", "err", err)
+		}
+		s.progress.Store(&progress{text: "waiting for the source: " + err.Error()})
+		timer := time.NewTimer(sourceEvery)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		case <-timer.C:
+		}
+	}
 }
 
 // span is a part of the past that is to be replayed.

@@ -75,6 +75,8 @@ func (f *fakeSource) query(w http.ResponseWriter, r *http.Request) {
 	at, _ := strconv.ParseFloat(r.FormValue("time"), 64)
 	var result []any
 	switch expr := r.FormValue("query"); {
+	case expr == "vector(1)":
+		result = append(result, sample(map[string]string{}, at, 1))
 	case strings.HasPrefix(expr, "ALERTS"):
 		if f.firing.Load() {
 			result = append(result, sample(map[string]string{"__name__": "ALERTS", "alertname": "CheckoutErrors", "alertstate": "firing", "service": "checkout", "severity": "page"}, at, 1))
@@ -169,6 +171,27 @@ func TestRemoteSource(t *testing.T) {
 		}
 		return ruleHealth(body, map[string]string{"Queue": "ok"})
 	})
+}
+
+// A source that comes up later than we do is waited for, and then learnt from.
+func TestSourceComesLate(t *testing.T) {
+	f := newFakeSource(t, 6*time.Hour)
+	f.down.Store(true)
+	s := startServer(t, Options{ColdStart: 8 * time.Hour}, "foreshock.yml", fmt.Sprintf(remoteConfig, f.URL), "rules.yml", remoteRules)
+	eventually(t, "that the server says what it waits for", func() error {
+		code, body, err := s.request(http.MethodGet, "/-/ready")
+		if err == nil && (code != http.StatusServiceUnavailable || !strings.Contains(body, "waiting for the source: ") || !strings.Contains(body, f.URL)) {
+			err = fmt.Errorf("got %d %q", code, body)
+		}
+		return err
+	})
+	f.down.Store(false)
+	s.awaitReady()
+	s.awaitMetric(`foreshock_detector_states{detector="spike"}`, is(1))
+	if f.mu.Lock(); f.ranges == 0 {
+		t.Error("nothing of the past was asked for")
+	}
+	f.mu.Unlock()
 }
 
 // A source that hangs during the cold start: the server says that it is not

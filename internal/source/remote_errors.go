@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	apiv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/prometheus/promql"
@@ -108,6 +109,12 @@ func (r *Remote) classify(ctx context.Context, err error) error {
 	if silent.late {
 		return fmt.Errorf("%w: %w", errTooLarge, err)
 	}
+	return err
+}
+
+// Answers says why the server answers no queries; nil: it does.
+func (r *Remote) Answers(ctx context.Context) error {
+	_, _, err := r.instant(ctx, `vector(1)`, time.Unix(0, 0))
 	return err
 }
 
