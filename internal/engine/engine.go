@@ -105,6 +105,7 @@ type Engine struct {
 	live       bool            // journal and deliver; see GoLive
 	told       map[string]bool // incidents that were delivered
 	nameless   time.Time       // since when Alertmanager's alerts wait for a first service
+	recorded   []labels.Labels // series of the incidents that were open at the last tick, in order
 	warned     map[string]bool // discovery queries whose failure is in the log
 }
 

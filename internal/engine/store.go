@@ -16,7 +16,7 @@ import (
 func Outputs(c Config) map[string]bool {
 	out := map[string]bool{
 		rules.ScoreName: true, rules.LowerName: true, rules.UpperName: true,
-		"ALERTS": true, "ALERTS_FOR_STATE": true,
+		"ALERTS": true, "ALERTS_FOR_STATE": true, IncidentName: true,
 	}
 	for _, f := range c.Rules {
 		for _, name := range f.Records() {

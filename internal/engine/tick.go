@@ -91,6 +91,7 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) []*incident.Incident {
 	e.deliver(now)
 	e.show(in)
 	e.metrics.observe(out.Incidents, e.correlator.Refused(), e.live)
+	e.record(ctx, now)
 	return out.Incidents
 }
 
