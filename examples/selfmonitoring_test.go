@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -90,6 +91,9 @@ func TestRunbooks(t *testing.T) {
 // Each metric that the rules and dashboards read is one that a server really has.
 func TestSelfMonitoringMetrics(t *testing.T) {
 	names := ownMetrics(t)
+	for _, result := range []string{"anomaly_score", "yhat_lower", "yhat_upper", "ALERTS"} {
+		names[result] = true // what rules write
+	}
 	read := func(where, expr string) {
 		t.Helper()
 		e, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
@@ -106,6 +110,10 @@ func TestSelfMonitoringMetrics(t *testing.T) {
 	}
 	for _, r := range selfAlerts(t) {
 		read(r.Alert, r.Expr)
+	}
+	queries := dashboardQueries(t)
+	for _, where := range slices.Sorted(maps.Keys(queries)) {
+		read(where, queries[where])
 	}
 }
 
