@@ -35,6 +35,8 @@ type Detection struct {
 	held   *holdSet        // where they are from
 	// applied is the set that the states are in line with; nil: not known.
 	applied *holdSet
+	// refusing: the last evaluation had more series than the limit.
+	refusing bool
 
 	mu        sync.Mutex
 	health    promrules.RuleHealth

@@ -100,6 +100,7 @@ func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum E
 		return nil, sum, err
 	}
 	ev.Refused = refused
+	d.sayRefused(refused, j.limit)
 	for _, s := range added {
 		now = s
 		if len(d.spec.By) > 0 && !d.spec.Detector.Absences && !d.spec.Detector.Groups {
@@ -163,6 +164,18 @@ func (d *Detection) judge(j judgement, ev *Evaluation) (out promql.Vector, sum E
 	now = nil
 	st.forget(t, d.o.forgetAfter)
 	return out, sum, nil
+}
+
+// sayRefused says it once when there are more series than the limit, and when it is over.
+func (d *Detection) sayRefused(refused, limit int) {
+	if d.refusing == (refused > 0) || d.o.logger == nil {
+		return
+	}
+	if d.refusing = refused > 0; d.refusing {
+		d.o.logger.Warn("more series than the rule's limit: known ones stay judged, the others are not; aggregate in the expression", "rule", d.spec.Name, "limit", limit, "not_judged", refused)
+		return
+	}
+	d.o.logger.Info("the rule's series are within its limit again", "rule", d.spec.Name, "limit", limit)
 }
 
 // recovered turns a detector's panic into an error of the rule: one detector

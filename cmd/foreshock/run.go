@@ -65,6 +65,7 @@ func runServer(ctx context.Context, args []string, std streams) error {
 	f.StringVar(&o.ListenAddress, "web.listen-address", "127.0.0.1:9095", "address of pages, API and metrics")
 	f.StringVar(&o.WebConfigFile, "web.config.file", "", "TLS and basic auth, in the format of exporter-toolkit's web configuration")
 	f.StringVar(&o.ExternalURL, "web.external-url", "", "URL under which people reach this server; used for links")
+	f.IntVar(&o.MaxConnections, "web.max-connections", 512, "how many connections to pages and API there may be at once")
 	f.BoolVar(&o.EnableLifecycle, "web.enable-lifecycle", false, "allow /-/reload and /-/quit by HTTP")
 	f.StringVar(&o.ChangesTokenFile, "web.changes-token-file", "", "file with the bearer token that POST /api/v1/changes asks for; without it posting is refused")
 	f.BoolVar(&o.EnableWriteReceiver, "web.enable-remote-write-receiver", false, "take Prometheus's remote write at /api/v1/write")

@@ -37,6 +37,7 @@ type Options struct {
 	WebConfigFile    string // exporter-toolkit's format; "" means neither TLS nor authentication
 	ExternalURL      string // "" means http://ListenAddress
 	EnableLifecycle  bool
+	MaxConnections   int // at once, to pages and API; 0 means 512
 	ChangesTokenFile string
 	// EnableWriteReceiver takes Prometheus's remote write; not beside a source.
 	EnableWriteReceiver bool
@@ -399,39 +400,6 @@ func (s *server) reloads(ctx context.Context) error {
 			_ = s.reload(ctx) // said in the log and on the pages
 		}
 	}
-}
-
-// serve serves pages, API and metrics.
-func (s *server) serve(ctx context.Context) error {
-	handler, err := s.handler()
-	if err != nil {
-		return err
-	}
-	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	ended := make(chan error, 1)
-	go func() {
-		file := s.o.WebConfigFile
-		err := toolkit.Serve(s.listener, srv, &toolkit.FlagConfig{WebConfigFile: &file}, s.log)
-		if errors.Is(err, http.ErrServerClosed) {
-			err = nil
-		}
-		ended <- err
-	}()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := srv.Shutdown(stop); err != nil {
-		srv.Close()
-	}
-	return <-ended
 }
 
 // close releases what newServer opened.

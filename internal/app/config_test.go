@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -173,4 +174,24 @@ func TestSameSource(t *testing.T) {
 	if !sameSource(nil, nil) || sameSource(a, nil) || sameSource(a, b) || !sameSource(a, &SourceConfig{URL: "http://a"}) {
 		t.Error("sources are compared wrongly")
 	}
+}
+
+// Whatever a configuration says: a configuration or an error, and no panic.
+func FuzzParseConfig(f *testing.F) {
+	f.Add([]byte("identity: [service]\nincidents: {mode: shadow, hold: 1m}\n"))
+	f.Add([]byte("source: {url: http://a:1, http_client: {basic_auth: {username: a}}}\nrule_files: [no/*.yml]\n"))
+	f.Add([]byte("global: {scrape_interval: 1s}\nscrape_configs: [{job_name: a, static_configs: [{targets: [b]}]}]\nalerting: {alertmanagers: [{}]}\n"))
+	f.Add([]byte("topology: {discover: [{edges: a, caller: b, callee: c}]}\nchanges: {discover: [{kind: deploy, versions: a, version_label: b}]}\n"))
+	f.Add([]byte("packs: [http]\nincidents: {ignore_alerts: ['a=~\"(\"'], false_pages: 1 per}\n"))
+	f.Add([]byte("a: &a [*a]\n"))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if bytes.Contains(data, []byte("rule_files")) || bytes.Contains(data, []byte("files:")) || bytes.Contains(data, []byte("_file")) {
+			return // it may name any file of this machine
+		}
+		c, err := ParseConfig(filepath.Join(dir, "foreshock.yml"), data)
+		if (c == nil) == (err == nil) {
+			t.Errorf("configuration %v and error %v", c, err)
+		}
+	})
 }

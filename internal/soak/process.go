@@ -62,7 +62,8 @@ func start(ctx context.Context, o options, dir string) (*process, error) {
 		return nil, fmt.Errorf("%w: build it with make build", err)
 	}
 	go func() { p.end <- p.cmd.Wait() }()
-	err := p.until(ctx, time.Minute, func() bool {
+	// A restart reads the TSDB's log, which takes as long as Prometheus needs for it.
+	err := p.until(ctx, 15*time.Minute, func() bool {
 		if m := listening.FindStringSubmatch(p.log.String()); m != nil {
 			p.url = "http://" + m[1]
 		}

@@ -32,12 +32,18 @@ type LocalOptions struct {
 	RetentionSize    int64         // bytes of blocks kept; 0: no bound
 	OutOfOrderWindow time.Duration // how late a sample may be, where the configuration does not say it
 	MaxExemplars     int64         // exemplars kept in memory; 0: none are
+	BodySizeLimit    int64         // bytes of a scrape, uncompressed, where the configuration sets no limit; 0: [DefaultBodySizeLimit]
 	// DiscoveryInterval is how often changed targets are taken over; 5 s.
 	DiscoveryInterval time.Duration
 	Query             QueryOptions
 	Logger            *slog.Logger          // nil: silent
 	Registerer        prometheus.Registerer // nil: metrics are not exposed
 }
+
+// DefaultBodySizeLimit is how many bytes, uncompressed, a target may send where
+// body_size_limit is not set. Prometheus takes any number then, and a target that
+// never ends would fill the memory within one scrape.
+const DefaultBodySizeLimit = 128 << 20
 
 // Local is an embedded TSDB with a PromQL engine, and what scrapes into it.
 // All methods may be called from several goroutines at once.
@@ -72,6 +78,9 @@ func OpenLocal(o LocalOptions) (*Local, error) {
 	}
 	if o.DiscoveryInterval <= 0 {
 		o.DiscoveryInterval = 5 * time.Second
+	}
+	if o.BodySizeLimit <= 0 {
+		o.BodySizeLimit = DefaultBodySizeLimit
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -188,6 +197,11 @@ func (l *Local) apply(cfg *config.Config) error {
 	scrapes, err := cfg.GetScrapeConfigs()
 	if err != nil {
 		return fmt.Errorf("scrape_configs: %w", err)
+	}
+	for _, s := range scrapes {
+		if s.BodySizeLimit == 0 {
+			set(&s.BodySizeLimit, l.o.BodySizeLimit)
+		}
 	}
 	if err := l.db.ApplyConfig(l.withStorage(cfg)); err != nil {
 		return fmt.Errorf("storage: %w", err)

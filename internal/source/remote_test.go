@@ -352,6 +352,8 @@ func FuzzRemoteAnswer(f *testing.F) {
 	f.Add([]byte(`{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[1,"1"],[1,"2"]]}]}}`))
 	f.Add([]byte(`{"status":"success","data":{"resultType":"scalar","result":[1,"+Inf"]}}`))
 	f.Add([]byte(`{"status":"success","data":{"resultType":"string","result":null}}`))
+	f.Add([]byte(`{"status":"success","data":{"resultType":"vector","result":` + strings.Repeat("[", 20_000)))
+	f.Add([]byte(`{"status":"success","data":{"resultType":"vector","result":[{"metric":` + strings.Repeat(`{"a":`, 20_000)))
 	results := temporary(f)
 	var body []byte
 	rt := roundTripper(func(*http.Request) (*http.Response, error) {
