@@ -19,6 +19,8 @@ import (
 type File struct {
 	Path   string
 	Groups []*GroupSpec
+	// Optional: rules without data are no fault, as in a pack, which is for several exporters.
+	Optional bool
 }
 
 // GroupSpec is a group of rules as a file says it. The rules are evaluated in

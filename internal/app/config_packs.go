@@ -49,6 +49,7 @@ func (c *Config) addPacks(n *yaml.Node, own ours) error {
 			errs = append(errs, err)
 			continue
 		}
+		f.Optional = true
 		files = append(files, f)
 		c.Packs = append(c.Packs, p.pack)
 		c.packAt[packFile(p.pack.Name)] = p.place

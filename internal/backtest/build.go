@@ -115,7 +115,7 @@ func mergeRules(replays []*Replayed) []RuleStats {
 			c := p.stats.byRule[k]
 			m := merged[k]
 			if m == nil {
-				m = &ruleCount{RuleStats: c.RuleStats}
+				m = &ruleCount{RuleStats: c.RuleStats, optional: c.optional}
 				m.Missing = slices.Clone(c.Missing)
 				merged[k] = m
 				order = append(order, k)

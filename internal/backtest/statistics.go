@@ -21,6 +21,7 @@ import (
 // own goroutine.
 type statistics struct {
 	own     map[string]bool
+	files   map[string]bool // in which rules without data are no fault
 	rules   []*ruleCount
 	byRule  map[ruleKey]*ruleCount
 	asked   []answer // since the last evaluation of a group
@@ -35,8 +36,9 @@ type ruleKey struct {
 
 type ruleCount struct {
 	RuleStats
-	expr   parser.Expr
-	firing map[string]bool // series or alerts that were firing
+	optional bool // it may be without data
+	expr     parser.Expr
+	firing   map[string]bool // series or alerts that were firing
 }
 
 // answer is what a query gave.
@@ -53,7 +55,11 @@ func (e *sourceError) Error() string { return "the source stopped answering: " +
 func (e *sourceError) Unwrap() error { return e.err }
 
 func newStatistics(c engine.Config) *statistics {
-	return &statistics{own: engine.Outputs(c), byRule: map[ruleKey]*ruleCount{}, verdict: map[string]rules.Evaluation{}}
+	files := map[string]bool{}
+	for _, f := range c.Rules {
+		files[f.Path] = f.Optional
+	}
+	return &statistics{own: engine.Outputs(c), files: files, byRule: map[ruleKey]*ruleCount{}, verdict: map[string]rules.Evaluation{}}
 }
 
 // watch remembers what the queries of rules give.
@@ -79,7 +85,7 @@ func (s *statistics) evaluated(g *rules.Group, at time.Time) error {
 		k := ruleKey{g.File(), g.Name(), i}
 		c := s.byRule[k]
 		if c == nil {
-			c = &ruleCount{expr: r.Query(), firing: map[string]bool{}}
+			c = &ruleCount{expr: r.Query(), optional: s.files[g.File()], firing: map[string]bool{}}
 			c.Name, c.File, c.Group, c.Kind = r.Name(), g.File(), g.Name(), kindOf(r)
 			s.byRule[k] = c
 			s.rules = append(s.rules, c)
@@ -179,7 +185,7 @@ func (s *statistics) missing(ctx context.Context, h *History) {
 	first := h.from.Truncate(step).Add(step) // on the grid of windows
 	known := map[string]bool{}
 	for _, c := range s.rules {
-		if h.remote != nil && !c.without() {
+		if c.optional || h.remote != nil && !c.without() {
 			continue
 		}
 		for _, sel := range selectors(c.expr) {
@@ -237,6 +243,7 @@ func (c *ruleCount) result() RuleStats {
 	case out.Evaluations == 0:
 	case good == 0:
 		out.State = "always fails"
+	case out.Empty == good && c.optional:
 	case out.Empty == good && (out.Kind != promrules.KindAlerting || len(out.Missing) > 0):
 		out.State = "never has data"
 	case out.OnlyNaN > 0 && out.Empty+out.OnlyNaN == good:

@@ -129,16 +129,18 @@ type asked struct {
 	Rule
 	place   Place // of the rule
 	spec    *rules.DetectionSpec
-	missing bool              // a selector has no series
-	static  map[string]string // labels that the rule sets
-	texts   texts
-	at      [2]int // group and rule in the file
+	missing bool // a selector has no series
+	// optional: the rule may be without data
+	optional bool
+	static   map[string]string // labels that the rule sets
+	texts    texts
+	at       [2]int // group and rule in the file
 }
 
 func (c *checker) rule(ctx context.Context, f *rules.File, gi, ri int, t texts) error {
 	g := f.Groups[gi]
 	r := g.Rules[ri]
-	a := &asked{checker: c, texts: t, at: [2]int{gi, ri}, static: g.Labels}
+	a := &asked{checker: c, texts: t, at: [2]int{gi, ri}, static: g.Labels, optional: f.Optional}
 	a.File, a.Every = f.Path, cmp.Or(g.Interval, c.Interval)
 	exprs := map[string]parser.Expr{}
 	var needed []string // labels that templates ask for
@@ -196,7 +198,7 @@ func (a *asked) check(ctx context.Context, exprs map[string]parser.Expr, needed 
 			}
 		}
 	}
-	if a.Kind != "alert" && len(now) == 0 && !a.missing && !compares(exprs["expr"]) {
+	if a.Kind != "alert" && !a.optional && len(now) == 0 && !a.missing && !compares(exprs["expr"]) {
 		a.warn(a.inside("expr", 0), "all selectors have series, and the expression has no result: do the labels on both sides of its operators match?")
 	}
 	if err := a.labels(ctx, exprs["expr"], now, needed); err != nil {

@@ -176,7 +176,7 @@ func TestCost(t *testing.T) {
 // metrics that are not there are no fault.
 func TestPackPlace(t *testing.T) {
 	o := options(t, server(t), "groups: [{name: g, rules: [{detect: A, expr: no_such_thing, signal: traffic}, {detect: B, expr: load, signal: traffic}]}]\n")
-	o.Files[0].Path = "pack:x"
+	o.Files[0].Path, o.Files[0].Optional = "pack:x", true
 	o.Place = func(file string) Place { return Place{File: "foreshock.yml", Line: 3, Column: 9} }
 	r, err := Run(t.Context(), o)
 	if err != nil {

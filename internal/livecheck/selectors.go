@@ -41,7 +41,7 @@ func (a *asked) selectors(ctx context.Context, field string, e parser.Expr, resu
 		switch {
 		case sel.series > 0 && rated:
 			a.rangeTooShort(field, s, span, sel)
-		case sel.series == 0 && a.texts.data != nil && !a.written(s) && !excused(path, results):
+		case sel.series == 0 && !a.optional && !a.written(s) && !excused(path, results):
 			first = a.without(ctx, field, s)
 		}
 		return nil
