@@ -140,3 +140,28 @@ func TestServerWithHostileAlertmanager(t *testing.T) {
 	s.awaitMetric(`foreshock_incidents{severity="page",state="open"}`, is(1))
 	eventually(t, "what is not seen", func() error { return s.shows("/", "your alerts cannot be read from Alertmanager") })
 }
+
+// A second replica adopts what the first has open, of the last answer of an
+// Alertmanager that it did not wait for.
+func TestReplicaAdoptsFromLastAnswer(t *testing.T) {
+	target := newTarget(t, "queue_depth 1\n")
+	am := serveAlone(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `[{"labels":{"alertname":"ForeshockIncident","incident":"fs-other","generator":"foreshock","severity":"page","service":"checkout"},
+			"annotations":{"services":"checkout"},"startsAt":%q,"endsAt":%q,"updatedAt":%[1]q,"fingerprint":"1","status":{"state":"active","silencedBy":[],"inhibitedBy":[]}}]`,
+			time.Now().Add(-time.Minute).Format(time.RFC3339), time.Now().Add(time.Hour).Format(time.RFC3339))
+	}))
+	t.Cleanup(am.Close)
+	config := fmt.Sprintf(watchConfig, target.address(), "page, read_alertmanager: false", strings.TrimPrefix(am.URL, "http://"))
+	s := startServer(t, Options{Replicas: 2}, "foreshock.yml", config, "rules.yml", remoteRules+"  - alert: LongQueue\n    expr: queue_depth > 5\n")
+	s.awaitReady()
+	s.awaitMetric(`foreshock_alertmanager_alerts`, is(1))
+	target.set("queue_depth 10.5\n")
+	s.awaitMetric(`foreshock_incidents{severity="page",state="open"}`, is(1))
+	if err := s.shows("/api/v1/incidents?state=open", `"id":"fs-other"`, "taken over from another replica"); err != nil {
+		t.Error(err)
+	}
+}
