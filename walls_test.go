@@ -3,8 +3,12 @@ package foreshock_test
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -103,5 +107,55 @@ func TestImportWalls(t *testing.T) {
 		if strings.Contains(dep, ".") && !strings.HasPrefix(dep, "gonum.org/v1/gonum/") {
 			t.Errorf("detectors imports %s: the standard library and gonum only", dep)
 		}
+	}
+}
+
+// parse reads the Go files of a folder, tests included.
+func parse(t *testing.T, dir string) map[string]*ast.File {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %d files, error %v", dir, len(names), err)
+	}
+	files := map[string]*ast.File{}
+	for _, name := range names {
+		if files[name], err = parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// What make test does not run under the race detector starts no goroutine.
+func TestSequentialPackages(t *testing.T) {
+	for _, dir := range []string{"detectors", "internal/incident"} {
+		for name, f := range parse(t, dir) {
+			ast.Inspect(f, func(n ast.Node) bool {
+				if _, ok := n.(*ast.GoStmt); ok {
+					t.Errorf("%s starts a goroutine: take %s out of SEQUENTIAL in the Makefile", name, dir)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// make stories runs the tests of internal/app with the tag e2e by their prefix.
+func TestStoriesAreRun(t *testing.T) {
+	found := 0
+	for name, f := range parse(t, "internal/app") {
+		if len(f.Comments) == 0 || f.Comments[0].List[0].Text != "//go:build e2e" {
+			continue
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(fn.Name.Name, "Test") {
+				if found++; !strings.HasPrefix(fn.Name.Name, "TestShop") {
+					t.Errorf("%s: %s is never run: begin its name with TestShop", name, fn.Name.Name)
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no story was found")
 	}
 }

@@ -131,7 +131,7 @@ func longStory(t *testing.T, now time.Time) *simulated {
 
 // A crash and restart of 20 simulated minutes neither resolves nor repeats what
 // the real Alertmanager was told.
-func TestCrashOfTwentyMinutes(t *testing.T) {
+func TestShopOutlivesACrashOfTwentyMinutes(t *testing.T) {
 	hook := peers.Webhook(t)
 	am := peers.Alertmanager(t, webhookConfig(t, hook))
 	s := longStory(t, time.Now())
@@ -194,7 +194,7 @@ func TestCrashOfTwentyMinutes(t *testing.T) {
 
 // Two replicas over the same metrics give one alert: the second adopts what
 // the first has open.
-func TestTwoReplicasOneAlert(t *testing.T) {
+func TestShopWithTwoReplicasSendsOneAlert(t *testing.T) {
 	hook := peers.Webhook(t)
 	am := peers.Alertmanager(t, webhookConfig(t, hook))
 	s := longStory(t, time.Now())
