@@ -57,6 +57,7 @@ browser: chromium
 
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants: $$out"; exit 1; fi
+	@out=$$(git ls-files -z | LC_ALL=C xargs -0 grep -laP '\A(\x7fELF|MZ\x90|\xcf\xfa\xed\xfe)' || true); if [ -n "$$out" ]; then echo "built programs are tracked: $$out"; exit 1; fi
 	$(GO) vet -tags 'e2e browser slow thanos' ./...
 	$(LINT) staticcheck ./...
 	$(LINT) staticcheck -tags 'e2e browser slow thanos' ./internal/e2e/ ./internal/soak/ ./internal/app/ ./internal/web/ ./internal/backtest/ ./internal/peers/ ./internal/source/

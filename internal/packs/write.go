@@ -14,9 +14,9 @@ import (
 	"github.com/foreshock/foreshock/internal/yamlfile"
 )
 
-// placeholder is the label in a pack's expressions that stands for the labels
+// standIn is the label in a pack's expressions that stands for the labels
 // that name a service.
-const placeholder = "identity"
+const standIn = "identity"
 
 // samplesPerRange is how many samples a range holds at least, so that a rate is
 // there when one of them is missing.
@@ -129,7 +129,7 @@ func (w *writer) query(text string) (string, error) {
 		case *parser.MatrixSelector:
 			n.Range = max(n.Range, w.shortest)
 		case *parser.AggregateExpr:
-			if !slices.Contains(n.Grouping, placeholder) {
+			if !slices.Contains(n.Grouping, standIn) {
 				break
 			}
 			if n.Without {
@@ -150,7 +150,7 @@ func (w *writer) query(text string) (string, error) {
 
 // expand puts the identity's labels in the place of the one that stands for them.
 func (w *writer) expand(names []string) []string {
-	i := slices.Index(names, placeholder)
+	i := slices.Index(names, standIn)
 	if i < 0 {
 		return names
 	}
