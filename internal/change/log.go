@@ -2,48 +2,26 @@ package change
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strconv"
 	"sync"
+
+	"github.com/foreshock/foreshock/internal/linelog"
 )
 
 // maxLogged bounds one line of a log of changes.
 const maxLogged = 2 * MaxBody
 
 // Log keeps what was posted in a file, since nothing else would say it again
-// after a restart: in each line the CRC-32C of a change in hex, a space, and the
-// change as JSON, synced before it counts.
+// after a restart. A change is synced before it counts.
 type Log struct {
 	mu      sync.Mutex
 	path    string
-	file    logFile
-	good    int64 // bytes of the file up to the end of its last whole line
+	file    *linelog.File
 	tracker *Tracker
-}
-
-// logFile is what a log needs of an [os.File].
-type logFile interface {
-	io.WriteCloser
-	Sync() error
-	Truncate(size int64) error
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func encodeLine(c Change) ([]byte, error) {
-	body, err := json.Marshal(c)
-	if err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body), nil
 }
 
 // decodeLine reads a line without its end.
@@ -51,15 +29,7 @@ func decodeLine(line []byte) (c Change, err error) {
 	if len(line) > maxLogged {
 		return c, errors.New("longer than any change")
 	}
-	sum, body, ok := bytes.Cut(line, []byte(" "))
-	want, err := strconv.ParseUint(string(sum), 16, 32)
-	if !ok || err != nil {
-		return c, errors.New("no checksum")
-	}
-	if uint32(want) != crc32.Checksum(body, castagnoli) {
-		return c, errors.New("the checksum does not match")
-	}
-	return c, json.Unmarshal(body, &c)
+	return c, linelog.Decode(line, &c)
 }
 
 // OpenLog gives the tracker what the file at the path holds, and writes the file
@@ -85,31 +55,14 @@ func OpenLog(path string, t *Tracker, log *slog.Logger) (*Log, error) {
 		}
 		kept.Write(append(line, '\n'))
 	}
-	next := path + ".new"
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o666)
+	f, err := linelog.Replace(path, kept.Bytes())
 	if err != nil {
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
 		return nil, fmt.Errorf("posted changes: %w", err)
 	}
-	_, err = f.Write(kept.Bytes())
-	if err = errors.Join(err, f.Sync()); err == nil {
-		err = os.Rename(next, path)
-	}
-	if err == nil {
-		err = syncDirectory(filepath.Dir(path))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("posted changes: %w", errors.Join(err, f.Close()))
-	}
-	return &Log{path: path, file: f, good: int64(kept.Len()), tracker: t}, nil
-}
-
-// syncDirectory makes a rename in it last.
-func syncDirectory(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return &Log{path: path, file: f, tracker: t}, nil
 }
 
 // Add writes the change and gives it to the tracker. A change that cannot be
@@ -119,7 +72,7 @@ func (l *Log) Add(c Change) error {
 	if err != nil {
 		return fmt.Errorf("change %q: %w", c.ID, err)
 	}
-	line, err := encodeLine(c)
+	line, err := linelog.Encode(c)
 	if err != nil {
 		return fmt.Errorf("change %q: %w", c.ID, err)
 	}
@@ -128,26 +81,11 @@ func (l *Log) Add(c Change) error {
 	if err := l.tracker.Free(c); err != nil {
 		return err
 	}
-	if err := l.write(line); err != nil {
+	if err := l.file.Append(line); err != nil {
 		return fmt.Errorf("change %q cannot be kept: %w", c.ID, err)
 	}
 	return l.tracker.Add(c)
 }
-
-// write appends a line, all of it or nothing.
-func (l *Log) write(line []byte) error {
-	if _, err := l.file.Write(line); err != nil {
-		return errors.Join(err, l.cutBack())
-	}
-	if err := l.file.Sync(); err != nil {
-		return errors.Join(err, l.cutBack())
-	}
-	l.good += int64(len(line))
-	return nil
-}
-
-// cutBack removes what was written of a line by half: it would spoil the next one.
-func (l *Log) cutBack() error { return l.file.Truncate(l.good) }
 
 // Close closes the file.
 func (l *Log) Close() error { return l.file.Close() }

@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/foreshock/foreshock/internal/linelog"
+	"github.com/foreshock/foreshock/internal/peers"
 )
 
 func openLog(t *testing.T, path string) (*Log, *Tracker, *bytes.Buffer) {
@@ -96,7 +99,7 @@ func TestLogFlipped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		line, err := encodeLine(c)
+		line, err := linelog.Encode(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,22 +129,6 @@ func TestLogFlipped(t *testing.T) {
 	}
 }
 
-// fullDisk takes a number of bytes more and then says that there is no space.
-type fullDisk struct {
-	logFile
-	room int
-}
-
-func (f *fullDisk) Write(b []byte) (int, error) {
-	n := min(f.room, len(b))
-	f.room -= n
-	n, err := f.logFile.Write(b[:n])
-	if err == nil && n < len(b) {
-		err = &os.PathError{Op: "write", Path: "changes.log", Err: syscall.ENOSPC}
-	}
-	return n, err
-}
-
 // What could not be written is refused, and is not in the way of what comes after it.
 func TestLogOnFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "changes.log")
@@ -151,12 +138,12 @@ func TestLogOnFullDisk(t *testing.T) {
 	if err := post("1"); err != nil {
 		t.Fatal(err)
 	}
-	disk := &fullDisk{l.file, 20}
-	l.file = disk
+	disk := &peers.FullDisk{Disk: l.file.Disk, Room: 20}
+	l.file.Disk = disk
 	if err := post("2"); !errors.Is(err, syscall.ENOSPC) || len(tracker.All()) != 1 {
 		t.Errorf("on a full disk: error %v, changes %v; want ENOSPC and the first alone", err, tracker.All())
 	}
-	disk.room = 1 << 20
+	disk.Room = 1 << 20
 	if err := post("3"); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +154,7 @@ func TestLogOnFullDisk(t *testing.T) {
 }
 
 func FuzzLogLine(f *testing.F) {
-	line, err := encodeLine(Change{Service: "db", To: "2"})
+	line, err := linelog.Encode(Change{Service: "db", To: "2"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -179,7 +166,7 @@ func FuzzLogLine(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := encodeLine(c)
+		again, err := linelog.Encode(c)
 		if err != nil {
 			return // a time that JSON cannot say
 		}

@@ -2,10 +2,8 @@ package engine
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"log/slog"
 	"os"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/linelog"
 )
 
 // journalHeader is the first line of a journal: its format and version.
@@ -24,32 +23,21 @@ const journalHeader = "foreshock-journal 1"
 const maxJournalLine = 4 << 20
 
 // Journal keeps the transitions of incidents on disk: each is written and
-// synced before it is sent. A line is the CRC-32C of an incident in hex, a
-// space, and the incident as JSON; the last line of a name counts.
+// synced before it is sent. After a header each line is an incident; the last one of a name counts.
 type Journal struct {
 	mu   sync.Mutex
 	path string
-	file journalFile
+	file *linelog.File
 	past []*incident.Incident
-	good int64 // bytes of the file up to the end of its last whole entry
 	// behind: the file lacks what past has, since a write failed. The next
 	// write makes it anew.
 	behind bool
 	size   int // bytes since the last compaction
 }
 
-// journalFile is what a journal needs of an [os.File].
-type journalFile interface {
-	io.WriteCloser
-	Sync() error
-	Truncate(size int64) error
-}
-
 // maxJournal is how much is appended before the journal is written anew with
 // the newest state of each incident alone.
 const maxJournal = 16 << 20
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // OpenJournal reads the journal at the path, or starts one. A last line that
 // is not whole, as a crash leaves it, is dropped with a warning. Of a file with
@@ -115,11 +103,7 @@ func encodeEntry(i *incident.Incident) ([]byte, error) {
 	for k := range lean.Anomalies {
 		lean.Anomalies[k].Trail = nil // comes back with the replayed past
 	}
-	body, err := json.Marshal(&lean)
-	if err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body), nil
+	return linelog.Encode(&lean)
 }
 
 // Past returns what the journal held when it was opened, oldest first.
@@ -145,32 +129,16 @@ func (j *Journal) compact() (err error) {
 		}
 		b.Write(line)
 	}
-	tmp := j.path + ".new"
-	if err := writeSynced(tmp, b.Bytes()); err != nil {
-		return errors.Join(err, ignoreMissing(os.Remove(tmp)))
-	}
-	f, err := os.OpenFile(tmp, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
+	f, err := linelog.Replace(j.path, b.Bytes())
+	if f == nil {
 		return err
-	}
-	if err := os.Rename(tmp, j.path); err != nil {
-		return errors.Join(err, f.Close(), ignoreMissing(os.Remove(tmp)))
 	}
 	old := j.file
-	j.file, j.good, j.size, j.behind = f, int64(b.Len()), 0, false
+	j.file, j.size, j.behind = f, 0, false
 	if old != nil {
-		err = old.Close()
+		err = errors.Join(err, old.Close())
 	}
-	return errors.Join(syncDirectory(filepath.Dir(j.path)), err)
-}
-
-func writeSynced(path string, b []byte) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
+	return err
 }
 
 func copyFile(from, to string) error {
@@ -213,16 +181,10 @@ func (j *Journal) append(incidents []*incident.Incident) error {
 		j.behind = err != nil
 		return err
 	}
-	_, err := j.file.Write(all)
-	if err == nil {
-		err = j.file.Sync()
-	}
-	if err != nil {
-		// Half an entry must not be in the way of those to come.
+	if err := j.file.Append(all); err != nil {
 		j.behind = true
-		return errors.Join(err, j.file.Truncate(j.good))
+		return err
 	}
-	j.good += int64(len(all))
 	j.size += len(all)
 	return nil
 }

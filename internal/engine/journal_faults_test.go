@@ -19,23 +19,8 @@ import (
 
 	"github.com/foreshock/foreshock/alertmanager"
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/peers"
 )
-
-// fullDisk takes a number of bytes more and then says that there is no space.
-type fullDisk struct {
-	journalFile
-	room int
-}
-
-func (f *fullDisk) Write(b []byte) (int, error) {
-	n := min(f.room, len(b))
-	f.room -= n
-	n, err := f.journalFile.Write(b[:n])
-	if err == nil && n < len(b) {
-		err = &os.PathError{Op: "write", Path: "incidents.journal", Err: syscall.ENOSPC}
-	}
-	return n, err
-}
 
 // An entry that was written by half when the disk was full is neither in the
 // way of the entries after it, nor is it lost once there is space again.
@@ -46,7 +31,7 @@ func TestJournalOnFullDisk(t *testing.T) {
 		if err := j.Append(opened("a")); err != nil {
 			t.Fatal(err)
 		}
-		j.file = &fullDisk{journalFile: j.file, room: room}
+		j.file.Disk = &peers.FullDisk{Disk: j.file.Disk, Room: room}
 		if err := j.Append(opened("b")); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), path) || !j.Behind() {
 			t.Fatalf("room for %d bytes: error %v, behind %t; want ENOSPC with the path, and behind", room, err, j.Behind())
 		}
@@ -172,8 +157,8 @@ func TestFullDiskKeepsNoAlertBack(t *testing.T) {
 	past := shopPast(t)
 	path := filepath.Join(t.TempDir(), "j")
 	journal, _ := openJournal(t, path)
-	working := journal.file
-	journal.file = &fullDisk{journalFile: working}
+	working := journal.file.Disk
+	journal.file.Disk = &peers.FullDisk{Disk: working}
 	blocked := path + ".new"
 	if err := os.MkdirAll(filepath.Join(blocked, "in the way"), 0o777); err != nil {
 		t.Fatal(err)

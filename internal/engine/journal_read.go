@@ -3,15 +3,13 @@ package engine
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
-	"strconv"
 
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/linelog"
 )
 
 // findings are what is wrong with a journal that was read.
@@ -109,16 +107,8 @@ func readLine(r *bufio.Reader) (line []byte, err error) {
 }
 
 func decodeEntry(line []byte) (*incident.Incident, error) {
-	sum, body, ok := bytes.Cut(line, []byte(" "))
-	want, err := strconv.ParseUint(string(sum), 16, 32)
-	if !ok || err != nil {
-		return nil, errors.New("no checksum")
-	}
-	if uint32(want) != crc32.Checksum(body, castagnoli) {
-		return nil, errors.New("checksum does not match")
-	}
 	i := &incident.Incident{}
-	if err := json.Unmarshal(body, i); err != nil {
+	if err := linelog.Decode(line, i); err != nil {
 		return nil, err
 	}
 	if i.ID == "" {

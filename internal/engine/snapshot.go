@@ -15,6 +15,7 @@ import (
 
 	"github.com/foreshock/foreshock/internal/change"
 	"github.com/foreshock/foreshock/internal/incident"
+	"github.com/foreshock/foreshock/internal/linelog"
 	"github.com/foreshock/foreshock/internal/topology"
 )
 
@@ -30,6 +31,8 @@ const (
 	// maxFrame bounds one frame, so that a broken file cannot ask for memory.
 	maxFrame = 256 << 20
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // snapshotRest is what there is beside the detection rules.
 type snapshotRest struct {
@@ -56,7 +59,7 @@ func (e *Engine) Save(path string) error {
 	if err := os.Rename(tmp, path); err != nil {
 		return fmt.Errorf("snapshot %s: %w", path, err)
 	}
-	return syncDirectory(filepath.Dir(path))
+	return linelog.SyncDirectory(filepath.Dir(path))
 }
 
 func (e *Engine) rest() (snapshotRest, bool) {
@@ -234,13 +237,4 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
-}
-
-// syncDirectory makes a rename in it last.
-func syncDirectory(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
