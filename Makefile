@@ -5,7 +5,7 @@ GO       ?= go
 LINT      = $(GO) tool -modfile=tools/lint/go.mod
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: build test rest unit stories live e2e browser lint fmt bench bench-rules pictures bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds crash soak fuzz demo tools thanos chromium clean
+.PHONY: build test unit stories live e2e browser lint fmt bench bench-rules pictures bench-detectors bench-backtest evaluate-incidents evaluate-robustness evaluate-detectors budgets demo-seeds crash soak fuzz demo tools thanos chromium clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/foreshock ./cmd/foreshock
@@ -17,16 +17,13 @@ demo:
 # built binary against the real Prometheus, Alertmanager and browser. What lives
 # in real time mostly waits, so the rest runs beside it and gives way to it.
 test: lint tools chromium
-	$(MAKE) -j2 live rest
+	$(MAKE) -j3 live unit stories browser
 
-rest:
-	nice -n 19 $(MAKE) unit
-	nice -n 19 $(MAKE) stories
-	nice -n 19 $(MAKE) browser
+NICE = nice -n 19
 
 unit: tools
-	$(GO) test -race $$($(GO) list ./... | grep -v -x $(addprefix -e $(MODULE)/,$(SEQUENTIAL)))
-	$(GO) test $(addprefix ./,$(SEQUENTIAL))
+	$(NICE) $(GO) test -race $$($(GO) list ./... | grep -v -x $(addprefix -e $(MODULE)/,$(SEQUENTIAL)))
+	$(NICE) $(GO) test $(addprefix ./,$(SEQUENTIAL))
 
 # Packages that start no goroutine, which TestSequentialPackages keeps. The race
 # detector has nothing to see there and takes ten times as long.
@@ -36,7 +33,7 @@ MODULE     = github.com/foreshock/foreshock
 # The shop's stories in simulated time and the real Alertmanager. Not under the
 # race detector, since they live through many days. TestStoriesAreRun keeps the prefix.
 stories: tools
-	$(GO) test -tags e2e -timeout 15m -run '^TestShop' ./internal/app/
+	$(NICE) $(GO) test -tags e2e -timeout 15m -run '^TestShop' ./internal/app/
 
 # The same stories with ten seeds each, and whole days without a fault. Takes
 # minutes:
@@ -53,7 +50,7 @@ live: tools
 e2e: stories live
 
 browser: chromium
-	$(GO) test -tags browser ./internal/web/... ./internal/backtest/
+	$(NICE) $(GO) test -tags browser ./internal/web/... ./internal/backtest/
 
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants: $$out"; exit 1; fi
