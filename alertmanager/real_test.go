@@ -58,15 +58,7 @@ func tell(t *testing.T, hook *peers.WebhookReceiver, am *peers.Process, o Option
 	if err := s.ApplyConfig(load(t, yaml)); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
+	peers.Run(t, s.Run)
 	return &story{Sender: s, reg: reg, hook: hook, start: time.Now().Truncate(time.Millisecond)}
 }
 

@@ -79,15 +79,15 @@ func NewWatcher(o WatcherOptions) *Watcher {
 // Last returns the last answer. It never waits.
 func (w *Watcher) Last() Answer { return *w.answer.Load() }
 
-// Run reads until the context ends, and returns nil then.
-func (w *Watcher) Run(ctx context.Context) error {
+// Run reads until the context ends.
+func (w *Watcher) Run(ctx context.Context) {
 	for {
 		w.read(ctx)
 		wait := time.NewTimer(max(w.o.Every(), time.Second))
 		select {
 		case <-ctx.Done():
 			wait.Stop()
-			return nil
+			return
 		case <-wait.C:
 		}
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/foreshock/foreshock/internal/peers"
 )
 
 // watching runs a Watcher in a bubble until the test ends.
@@ -18,15 +20,7 @@ func watching(t *testing.T, o WatcherOptions) *Watcher {
 	t.Helper()
 	o.Every = func() time.Duration { return 15 * time.Second }
 	w := NewWatcher(o)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
+	peers.Run(t, func(ctx context.Context) error { w.Run(ctx); return nil })
 	synctest.Wait()
 	return w
 }

@@ -2,7 +2,6 @@ package examples
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -426,14 +425,6 @@ func towards(t *testing.T, am *peers.Process) *alertmanager.Sender {
 	if err := s.ApplyConfig(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
+	peers.Run(t, s.Run)
 	return s
 }

@@ -39,22 +39,7 @@ func startSender(t *testing.T, am *peers.Process) (*alertmanager.Sender, func())
 	if err := s.ApplyConfig(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	stopped := false
-	stop := func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(stop)
-	return s, stop
+	return s, peers.Run(t, s.Run)
 }
 
 func webhookConfig(t *testing.T, hook *peers.WebhookReceiver) string {

@@ -94,23 +94,26 @@ func (s *server) coldStart(ctx context.Context) error {
 	return nil
 }
 
+// every calls f again and again, with the time, until ctx is done.
+func every(ctx context.Context, interval time.Duration, f func(now time.Time)) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			f(time.Now())
+		}
+	}
+}
+
 // carry keeps the alerts of an earlier run alive until the returned function is called.
 func (s *server) carry(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.engine.Carry(time.Now())
 	var carrying sync.WaitGroup
-	carrying.Go(func() {
-		ticker := time.NewTicker(s.engine.Interval())
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				s.engine.Carry(time.Now())
-			}
-		}
-	})
+	carrying.Go(func() { every(ctx, s.engine.Interval(), s.engine.Carry) })
 	return func() { cancel(); carrying.Wait() }
 }
 
@@ -192,10 +195,10 @@ func (s *server) live(ctx context.Context) error {
 	defer func() {
 		stopRules()
 		saving.Wait()
-		s.save()
+		s.save(time.Now())
 	}()
-	saving.Go(func() { s.saveRegularly(rulesCtx) })
-	saving.Go(func() { _ = s.watcher.Run(rulesCtx) })
+	saving.Go(func() { every(rulesCtx, s.o.SnapshotInterval, s.save) })
+	saving.Go(func() { s.watcher.Run(rulesCtx) })
 	s.ready.Store(true)
 	close(s.isLive)
 	s.log.Info("ready")

@@ -61,25 +61,11 @@ func (s *server) takeUp(ctx context.Context, now time.Time) (until time.Time, ok
 }
 
 // save writes a snapshot; a failure is said, and the last one stays.
-func (s *server) save() {
+func (s *server) save(now time.Time) {
 	if err := s.engine.Save(s.snapshots.path); err != nil {
 		s.snapshots.failures.Inc()
 		s.log.Error("what was learnt could not be saved; after a restart it is learnt again", "err", err)
 		return
 	}
-	s.snapshots.saved.Set(float64(time.Now().Unix()))
-}
-
-// saveRegularly saves until ctx is done, and once more then.
-func (s *server) saveRegularly(ctx context.Context) {
-	ticker := time.NewTicker(s.o.SnapshotInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			s.save()
-		}
-	}
+	s.snapshots.saved.Set(float64(now.Unix()))
 }
